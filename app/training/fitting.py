@@ -1,0 +1,38 @@
+"""Fitting, with every core and without a library's warnings running across the screen."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import joblib
+from sklearn.base import clone
+
+from app.training.errors import TrainingError
+from app.training.options import Options
+from app.training.problem import Rows, Target
+from app.training.recipes.base import Recipe, Say
+
+
+def fit(recipe: Recipe, model: Any, X: Rows, y: Target, options: Options, say: Say) -> Any:
+    """Return a fitted copy of `model`; warnings are told through `say`, one line each.
+
+    All cores take part, by joblib's context: the model itself keeps ``n_jobs=None``, which is what
+    a service wants.
+
+    Raises
+    ------
+    TrainingError
+        The estimator refuses the rows.
+    """
+    model = clone(model)
+    with warnings.catch_warnings(record=True) as caught, joblib.parallel_config(backend="threading", n_jobs=-1):
+        warnings.simplefilter("default")
+        try:
+            recipe.fit(model, X, y, options, say)
+        except ValueError as fault:
+            reason = (str(fault).splitlines() or [""])[0]
+            raise TrainingError(f"{type(model[-1]).__name__} cannot be fitted to these rows: {reason}") from fault
+    for text in dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught):
+        say(f"warning: {text}")
+    return model

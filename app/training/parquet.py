@@ -1,0 +1,31 @@
+"""Parquet -> a Table."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+
+import pandas as pd
+
+from app.training.errors import TrainingError
+from app.training.table import Table
+
+
+def read_parquet(content: bytes, source: str, header: bool | None = None) -> Table:
+    """Read a Parquet file through pyarrow, an optional dependency."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise TrainingError(f"{source}: reading Parquet needs pyarrow; install it with: pip install pyarrow")
+    import pyarrow
+
+    try:
+        frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+    except (pyarrow.ArrowException, OSError, ValueError) as fault:
+        raise TrainingError(f"{source}: is not a readable Parquet file ({_first_line(fault)})") from fault
+    # pandas keeps an index beside the columns; a plain counter carries nothing, a named one is a column.
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    return Table(frame.reset_index(drop=True), source)
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).splitlines() or [type(fault).__name__])[0]

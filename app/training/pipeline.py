@@ -1,0 +1,153 @@
+"""The stages in their order: this is the whole road from data to a saved version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app import store
+from app.training.data import read_table
+from app.training.datasets import read_dataset
+from app.training.errors import TrainingError
+from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline
+from app.training.fitting import fit
+from app.training.leakage import find_leaks
+from app.training.options import Options, choose_name
+from app.training.preprocess import describe_pipeline
+from app.training.problem import Problem, Rows, drop_columns, frame_problem
+from app.training.promotion import Decision, decide_promotion
+from app.training.recipes import RECIPES, Recipe
+from app.training.recipes.base import check_problem
+from app.training.reference import summarise_columns
+from app.training.report import Report
+from app.training.request import make_body, make_curl
+from app.training.split import Split, split_rows
+from app.training.table import Table
+
+# Enough rows to infer a signature and to choose golden rows from.
+_SAMPLE_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to; `curl` is a command line that asks the saved model for a prediction."""
+
+    saved: store.Saved
+    decision: Decision
+    metrics: Metrics
+    baseline: Metrics
+    curl: str
+
+
+def train(options: Options, report: Report) -> Outcome:
+    """Train one model as `options` ask, telling `report` what happens.
+
+    Raises
+    ------
+    TrainingError
+        The data or the options cannot be trained on.
+    StoreError
+        The model cannot be saved.
+    """
+    recipe = RECIPES[options.recipe]
+    table = read_source(options, recipe)
+    name = choose_name(options.name, table.source)
+    report.read(table)
+    problem = make_problem(table, recipe, options)
+    report.found(problem)
+    split = split_rows(problem, options.test_size, options.seed)
+    model = recipe.build(problem, options, len(split.y_train))
+    report.building(describe_pipeline(model), len(split.y_train), len(split.y_test))
+
+    with report.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
+        model = fit(recipe, model, split.X_train, split.y_train, options, report.say)
+    with report.step(f"evaluating on {len(split.y_test):,} held-out rows"):
+        metrics = evaluate(model, split.X_test, split.y_test, problem.task)
+        baseline = evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task)
+        leaks = find_leaks(problem, split)
+    report.evaluated(metrics, baseline, leaks, problem)
+
+    data = describe_data(table, problem, split, options)
+    decision = decide_promotion(
+        options.promote, metrics, problem, split, data, name=name, store=options.store
+    )
+    if options.refit:
+        with report.step(f"fitting again on all {len(problem.y):,} rows"):
+            model = fit(recipe, model, problem.X, problem.y, options, report.say)
+    with report.step("saving"):
+        saved = save(model, problem, split, options, name=name, decision=decision, metrics=metrics, baseline=baseline, data=data)
+    curl = make_curl(make_body(problem, split.X_test), name, options.port)
+    report.saved(saved, decision, curl)
+    return Outcome(saved, decision, metrics, baseline, curl)
+
+
+def read_source(options: Options, recipe: Recipe) -> Table:
+    """Read the file or the data set that the options name, else the recipe's own."""
+    if options.data is not None:
+        return read_table(options.data)
+    dataset = options.dataset or recipe.dataset
+    if dataset is None:
+        raise TrainingError("there is nothing to train on; give --data FILE or --dataset NAME")
+    return read_dataset(dataset)
+
+
+def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
+    """Leave out what was asked to be, let the recipe choose, and frame the problem it is for."""
+    table = drop_columns(table, options.drop) if options.drop else table
+    if recipe.task and options.task not in (None, recipe.task):
+        raise TrainingError(f"the recipe {recipe.name} is for {recipe.task}, not {options.task}")
+    table, target = recipe.prepare(table, options.target)
+    problem = frame_problem(table, target, recipe.task or options.task, as_texts=recipe.container == "texts")
+    check_problem(recipe, problem)
+    return problem
+
+
+def describe_data(table: Table, problem: Problem, split: Split, options: Options) -> dict[str, Any]:
+    """Return what the manifest says of the data: where it is from, how it was split, what it looked like."""
+    own_split = problem.n_held_out > 0
+    return {
+        "source": table.source,
+        "sha256": table.sha256,
+        "rows": len(problem.y),
+        "columns": list(problem.columns.names),
+        "target": problem.target,
+        "seed": options.seed,
+        "test_size": None if own_split else options.test_size,
+        "rows_trained": len(problem.y) if options.refit else len(split.y_train),
+        "rows_held_out": len(split.y_test),
+        "refitted": options.refit,
+        "recipe": options.recipe,
+        "reference": summarise_columns(split.X_train, problem),
+    }
+
+
+def save(  # noqa: PLR0913  # what a manifest records
+    model: Any,
+    problem: Problem,
+    split: Split,
+    options: Options,
+    *,
+    name: str,
+    decision: Decision,
+    metrics: Metrics,
+    baseline: Metrics,
+    data: Mapping[str, Any],
+) -> store.Saved:
+    """Save the model with its metrics, the baseline's beside them, and the description of the data."""
+    return store.save(
+        model,
+        sample_rows(split.X_train),
+        name,
+        root=options.store,
+        promote=decision.promote,
+        metrics={"main": MAIN_METRIC[problem.task], **metrics, "baseline": baseline},
+        data=data,
+        task="text-classification" if problem.container == "texts" and problem.task == "classification" else problem.task,
+        feature_names=problem.feature_names,
+    )
+
+
+def sample_rows(X: Rows) -> Rows:
+    """Return the first training rows, which the split has shuffled."""
+    return X[:_SAMPLE_ROWS]

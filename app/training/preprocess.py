@@ -1,0 +1,124 @@
+"""The front of the pipeline: from the client's raw columns to the numbers an estimator takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from app.training.columns import Columns
+from app.training.estimators import Family
+from app.training.problem import Problem
+from app.training.transformers import DateParts, Densify, FillText
+
+# More distinct values than this and the rarest share one column.
+_MOST_CATEGORIES = 50
+# Histogram boosting holds at most 255 categories, the rare ones' shared one among them.
+_MOST_NATIVE_CATEGORIES = 200
+_MOST_WORDS_OF_DENSE_TEXT = 300
+# Words, and the few signs that tell a bargain from a chat.
+TOKENS = r"(?u)\b\w+\b|[£$€!?]"
+
+
+def build_pipeline(problem: Problem, family: Family, seed: int) -> Any:
+    """Return the unfitted Pipeline that carries everything from raw columns to the answer.
+
+    Missing values and unseen categories are taken in every column. Features that are all numbers
+    go through no ColumnTransformer unless one of them is left out, for speed when serving.
+    """
+    from sklearn.pipeline import Pipeline
+
+    estimator = family.make(seed)
+    if problem.container == "texts":
+        steps = text_steps(dense=not family.sparse)
+    elif problem.container == "array" and not problem.columns.dropped:
+        steps = number_steps(family)
+    else:
+        steps = [("columns", build_columns(problem, family))]
+        codes = len(problem.columns.of("category") + problem.columns.of("boolean"))
+        if family.native and codes:
+            estimator.set_params(categorical_features=list(range(codes)))
+    return Pipeline([*steps, ("model", estimator)])
+
+
+def number_steps(family: Family) -> list[tuple[str, Any]]:
+    """Return the steps for columns of numbers."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import StandardScaler
+
+    if family.native:
+        return []
+    impute = [("impute", SimpleImputer(strategy="median", keep_empty_features=True))]
+    return [*impute, ("scale", StandardScaler())] if family.scaled else impute
+
+
+def text_steps(*, dense: bool) -> list[tuple[str, Any]]:
+    """Return the steps for texts alone."""
+    vectorize = ("tfidf", make_tfidf(dense=dense))
+    return [vectorize, ("dense", Densify())] if dense else [vectorize]
+
+
+def make_tfidf(*, dense: bool = False) -> Any:
+    """Return a vectorizer of words and pairs of words; of the most frequent only where the result is dense."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    most = _MOST_WORDS_OF_DENSE_TEXT if dense else None
+    return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), token_pattern=TOKENS, max_features=most)
+
+
+def build_columns(problem: Problem, family: Family) -> Any:
+    """Return the ColumnTransformer: codes first, so that their places are known; the rest is dropped."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    columns = problem.columns
+    parts: list[tuple[str, Any, Any]] = []
+    if codes := columns.of("category") + columns.of("boolean"):
+        parts.append(("categories", make_encoder(family), codes))
+    if numbers := columns.of("number"):
+        steps = number_steps(family)
+        parts.append(("numbers", Pipeline(steps) if steps else "passthrough", _places(problem, columns, numbers)))
+    if dates := columns.of("date"):
+        parts.append(("dates", Pipeline([("parts", DateParts()), *number_steps(family)]), dates))
+    for name in columns.of("text"):
+        tfidf = make_tfidf(dense=not family.sparse)
+        parts.append((f"text_{name}", Pipeline([("fill", FillText()), ("tfidf", tfidf)]), name))
+    sparse = bool(columns.of("text")) and family.sparse
+    return ColumnTransformer(parts, sparse_threshold=1.0 if sparse else 0.0)
+
+
+def make_encoder(family: Family) -> Any:
+    """Return the encoder of categories; one that was not seen, or is missing, is encoded as such."""
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+    if family.native:
+        return OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=_MOST_NATIVE_CATEGORIES
+        )
+    return OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_CATEGORIES, sparse_output=False)
+
+
+def describe_pipeline(pipeline: Any) -> str:
+    """Return the pipeline in one line: its steps' classes, those of a ColumnTransformer by column kind."""
+    return " → ".join(_describe(step) for _, step in pipeline.steps)
+
+
+def _describe(step: Any) -> str:
+    if step == "passthrough":
+        return "as they are"
+    if hasattr(step, "transformers"):
+        kinds: dict[str, str] = {}
+        for name, part, _ in step.transformers:
+            kinds.setdefault(name.split("_")[0], _describe(part))
+        return "(" + " | ".join(f"{name}: {part}" for name, part in kinds.items()) + ")"
+    if hasattr(step, "steps"):
+        return describe_pipeline(step)
+    return type(step).__name__
+
+
+def _places(problem: Problem, columns: Columns, names: list[str]) -> list[str] | list[int]:
+    """Return the columns by name, or by position where they stand in an array."""
+    if problem.container == "frame":
+        return names
+    places = {name: index for index, name in enumerate(columns.names)}
+    return [places[name] for name in names]

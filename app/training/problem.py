@@ -1,0 +1,182 @@
+"""A Table -> the rows, the target and the task that a model is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+
+from app.training.columns import Columns, find_columns
+from app.training.errors import TrainingError
+from app.training.table import Table
+
+Task = Literal["classification", "regression"]
+Container = Literal["array", "frame", "texts"]
+Rows = npt.NDArray[np.float64] | pd.DataFrame | list[str]
+Target = npt.NDArray[Any]
+
+_DEFAULT_TARGETS = ("target", "label", "y")
+_MOST_CLASSES_OF_INTEGERS = 20
+_ROWS_PER_CLASS_OF_INTEGERS = 5
+_NAMES_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learnt.
+
+    Attributes
+    ----------
+    X: the features in the container the model is fitted on and served with: a C-contiguous float64
+        array of shape (n, n_features) where all are numbers, a list of n texts, else a DataFrame.
+    y: the target, shape (n,): float64 for regression; integers, booleans or strings for classification.
+    feature_names: the columns' names where X is an array and the data had names.
+    n_held_out: how many of the last rows are the data's own test split.
+    notes: what was done to the data that the user should know, one line each.
+    """
+
+    X: Rows
+    y: Target
+    task: Task
+    target: str
+    columns: Columns
+    feature_names: list[str] | None = None
+    n_held_out: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def container(self) -> Container:
+        """What kind of container X is."""
+        if isinstance(self.X, pd.DataFrame):
+            return "frame"
+        return "texts" if isinstance(self.X, list) else "array"
+
+
+def frame_problem(
+    table: Table, target: str | None = None, task: Task | None = None, *, as_texts: bool = False
+) -> Problem:
+    """Separate the target from the features, leave out rows without a target, and find the task.
+
+    With `as_texts` the only feature is a text, however short.
+
+    Raises
+    ------
+    TrainingError
+        An unknown target, one that the task cannot have, or features that cannot be learnt from.
+    """
+    target = choose_target(table, target)
+    table, notes = drop_rows_without_target(table, target)
+    y, task = read_target(table.frame[target], task)
+    features = table.frame.drop(columns=target)
+    if as_texts:
+        columns = Columns((str(features.columns[0]),), {str(features.columns[0]): "text"})
+    else:
+        features, columns = find_columns(features)
+    notes += tuple(f"column {name!r} is {reason}: not used" for name, reason in columns.dropped.items())
+    X = contain(features, columns)
+    names = list(map(str, features.columns)) if isinstance(X, np.ndarray) and table.named else None
+    return Problem(X, y, task, target, columns, names, table.n_held_out, table.notes + notes)
+
+
+def choose_target(table: Table, target: str | None) -> str:
+    """Return `target` if there is such a column; by default ``target``, ``label``, ``y``, else the last."""
+    names = list(map(str, table.frame.columns))
+    if target is not None:
+        if target not in names:
+            shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+            raise TrainingError(f"{table.source}: there is no column {target!r}; there are {shown}")
+        return target
+    if table.target is not None:
+        return table.target
+    return next((name for name in _DEFAULT_TARGETS if name in names), names[-1])
+
+
+def drop_columns(table: Table, names: Sequence[str]) -> Table:
+    """Leave out columns by name."""
+    for name in names:
+        choose_target(table, name)
+    frame = table.frame.drop(columns=list(names))
+    if frame.shape[1] < 2:  # noqa: PLR2004  # a target and a feature
+        raise TrainingError("--drop leaves no feature; a target and at least one feature are needed")
+    return replace(table, frame=frame, target=None if table.target in names else table.target)
+
+
+def drop_rows(table: Table, missing: npt.NDArray[np.bool_]) -> Table:
+    """Leave out the rows where `missing` is true, of the data's own test split as well."""
+    held_out = int((~missing[len(missing) - table.n_held_out :]).sum()) if table.n_held_out else 0
+    return replace(table, frame=table.frame[~missing].reset_index(drop=True), n_held_out=held_out)
+
+
+def drop_rows_without_target(table: Table, target: str) -> tuple[Table, tuple[str, ...]]:
+    """Leave out the rows whose target is missing, and say how many they were."""
+    missing = table.frame[target].isna().to_numpy()
+    count = int(missing.sum())
+    if count == len(missing):
+        raise TrainingError(f"{table.source}: the target {target!r} is missing in every row")
+    if not count:
+        return table, ()
+    rows = f"{count} row{'s' * (count > 1)}"
+    return drop_rows(table, missing), (f"{rows} without a value of the target {target!r}: left out",)
+
+
+def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task]:
+    """Return the target as an array of shape (n,) and the task, found where it is not given.
+
+    Text, booleans and integers of few values are classes; other numbers are quantities.
+    """
+    dtype: Any = column.dtype
+    task = task or find_task(column)
+    if task == "regression":
+        if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype):
+            example = str(column.iloc[0])[:40]
+            raise TrainingError(
+                f"the target {column.name!r} holds {example!r}, no numbers; use --task classification, or another --target"
+            )
+        y = column.to_numpy(dtype=np.float64)
+        if not np.isfinite(y).all():
+            raise TrainingError(f"the target {column.name!r} is infinite in row {int(np.argmin(np.isfinite(y))) + 1}")
+        return y, task
+    if types.is_datetime64_dtype(dtype):
+        raise TrainingError(f"the target {column.name!r} holds dates; name another with --target")
+    classes = column.unique()
+    if len(classes) < 2:  # noqa: PLR2004  # two classes
+        raise TrainingError(
+            f"the target {column.name!r} has one class only, {classes[0]!s:.40}; two or more are needed"
+        )
+    if types.is_bool_dtype(dtype):
+        return column.to_numpy(dtype=bool), task
+    if types.is_numeric_dtype(dtype):
+        return _whole_classes(column), task
+    return column.to_numpy(dtype=object), task
+
+
+def find_task(column: pd.Series[Any]) -> Task:
+    """Tell classes from quantities: see :func:`read_target`."""
+    if types.is_bool_dtype(column.dtype) or not types.is_numeric_dtype(column.dtype):
+        return "classification"
+    distinct = column.nunique()
+    few = distinct <= max(2, min(_MOST_CLASSES_OF_INTEGERS, len(column) // _ROWS_PER_CLASS_OF_INTEGERS))
+    return "classification" if few and bool((column % 1 == 0).all()) else "regression"
+
+
+def _whole_classes(column: pd.Series[Any]) -> Target:
+    if not (column % 1 == 0).all():
+        example = column[column % 1 != 0].iloc[0]
+        raise TrainingError(
+            f"the target {column.name!r} holds fractions such as {example:g}, no classes; use --task regression"
+        )
+    return column.to_numpy(dtype=np.int64)
+
+
+def contain(features: pd.DataFrame, columns: Columns) -> Rows:
+    """Put the features into the plainest container that holds them."""
+    if columns.only_text:
+        return features.iloc[:, 0].fillna("").tolist()
+    if columns.all_numbers and all(types.is_numeric_dtype(dtype) and dtype != bool for dtype in features.dtypes):
+        return np.ascontiguousarray(features.to_numpy(dtype=np.float64))
+    return features

@@ -1,0 +1,31 @@
+"""The table that every reader makes and every later stage takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as they were read.
+
+    Attributes
+    ----------
+    frame: one column per feature, and the target; normalised dtypes (see ``normalise.normalise_frame``).
+    source: the file's name or the data set's, for people.
+    sha256: hex digest of the file's bytes; None for a data set.
+    named: whether the column names came with the data rather than being made up here.
+    target: the target column's name, where the format says it.
+    n_held_out: how many of the last rows are the data's own test split; 0 where it has none.
+    notes: what was found on the way that the user should know, one line each.
+    """
+
+    frame: pd.DataFrame
+    source: str
+    sha256: str | None = None
+    named: bool = True
+    target: str | None = None
+    n_held_out: int = 0
+    notes: tuple[str, ...] = ()

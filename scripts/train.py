@@ -1,0 +1,145 @@
+"""Train a model from a table, evaluate it on held-out rows, save it and promote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import _checkout  # noqa: F401
+import click
+
+if TYPE_CHECKING:
+    from app.training.options import Options
+
+_EXAMPLES = """
+\b
+Examples
+  python scripts/train.py --dataset iris
+  python scripts/train.py --data titanic.csv --target survived --drop alive
+  python scripts/train.py --data prices.parquet --target price --estimator forest
+  python scripts/train.py --data sms.tsv --recipe text
+  python scripts/train.py --data mnist.npz --recipe digits
+
+\b
+Recipes
+  table    any table, any estimator (the default)
+  linear   numbers without a header, the last column is y: LinearRegression; prints MSE
+  forest   numbers with a label: drops rows with missing values, log(x + 1),
+           a random forest; --pca N puts PCA before it
+  digits   images of digits: a network of 128 hidden units, 5 epochs with
+           their loss; --epochs; scikit-learn's own digits without --data
+  sgd      stochastic gradient descent with early stopping on a validation
+           split; --schedule, --penalty, --epochs
+  text     label and text, with a header or without: TF-IDF and a linear
+           classifier
+
+\b
+Estimators (--estimator)
+  both             dummy sgd knn svm tree forest extra-trees boosting mlp
+  classification   logistic lda naive-bayes
+  regression       linear ridge lasso elastic-net
+"""
+
+_OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
+
+
+@click.command(epilog=_EXAMPLES, context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]})
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV, TSV, text, Parquet, NPY or NPZ (x_train, y_train, x_test, y_test or X, y), each also as .gz.",
+)
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="iris, digits, wine, breast_cancer, diabetes, or openml:NAME from the network.",
+)
+@click.option("--target", metavar="COLUMN", help="What to predict.  [default: target, label, y, else the last column]")
+@click.option("--drop", metavar="COLUMN", multiple=True, help="Leave a column out; may be given several times.")
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "classification", "regression"]),
+    default="auto",
+    show_default=True,
+    help="What kind of target it is.",
+)
+@click.option("--estimator", metavar="NAME", help="The model, see below.  [default: one that suits the data]")
+@click.option(
+    "--recipe",
+    type=click.Choice(["table", "linear", "forest", "digits", "sgd", "text"]),
+    default="table",
+    show_default=True,
+    help="A known service done properly, see below.",
+)
+@click.option("--name", help="The model's name in the store.  [default: the file's or the data set's]")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True, help="Of every random choice.")
+@click.option(
+    "--test-size",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="The share of rows held out to evaluate on, unless the data has its own test split.",
+)
+@click.option(
+    "--promote",
+    type=click.Choice(["if-better", "always", "never"]),
+    default="if-better",
+    show_default=True,
+    help="Whether the new version answers from now on; if-better: not worse than the promoted one on the same rows.",
+)
+@click.option("--refit", is_flag=True, help="Once evaluated, fit on all rows before saving.")
+@click.option("--pca", type=click.IntRange(1), metavar="N", help="Recipe forest: keep N principal components.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Recipes digits and sgd: passes over the rows.")
+@click.option(
+    "--schedule",
+    type=click.Choice(["optimal", "constant", "invscaling", "adaptive"]),
+    help="Recipe sgd: the learning rate's.",
+)
+@click.option("--penalty", type=click.Choice(["l2", "l1", "elasticnet"]), help="Recipe sgd: the weights'.")
+def main(**given: Any) -> None:
+    """Train a model from a table, evaluate it on rows held out, save it and promote it.
+
+    The columns' types are found and one scikit-learn Pipeline carries everything from raw columns to
+    the answer. The model goes to the store (MODEL_STORE), where a running service picks it up.
+    """
+    from app.errors import StoreError
+    from app.settings import SettingsError
+    from app.training.errors import TrainingError
+
+    if given["data"] is not None and given["dataset"] is not None:
+        raise click.UsageError("--data and --dataset cannot be given together")
+    if given["data"] is None and given["dataset"] is None and given["recipe"] != "digits":
+        raise click.UsageError("give --data FILE or --dataset NAME")
+    try:
+        _run(given)
+    except (TrainingError, StoreError, SettingsError) as fault:
+        from app.training.report import printable
+
+        click.echo(f"error: {printable(str(fault))}", err=True)
+        raise SystemExit(1) from None
+
+
+def _run(given: dict[str, Any]) -> None:
+    from app.training.pipeline import train
+    from app.training.recipes import RECIPES
+    from app.training.report import Report
+
+    for option in _OWN_OPTIONS:
+        if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
+            takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)
+            raise click.UsageError(f"--{option} is for the recipe {takers}, not {given['recipe']}")
+    train(_options(given), Report())
+
+
+def _options(given: dict[str, Any]) -> Options:
+    from app.settings import Settings
+    from app.training.options import Options
+
+    settings = Settings.from_environ()
+    task = None if given["task"] == "auto" else given["task"]
+    return Options(**given | {"store": settings.model_store, "port": settings.port, "task": task})
+
+
+if __name__ == "__main__":
+    main()
