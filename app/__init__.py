@@ -1,1 +1,58 @@
 """Model-as-a-Service: a fitted scikit-learn model behind an HTTP endpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the Flask app: find the store, start to load its models, hang the routes.
+
+    Parameters
+    ----------
+    settings
+        The settings; read from the environment where none are given.
+
+    Raises
+    ------
+    SettingsError
+        A setting cannot work.
+    """
+    # Imported here: training and notebooks use app.store without Flask.
+    from flask import Flask
+
+    from app.keys import ApiKeys
+    from app.monitor.metrics import Metrics
+    from app.routes import exchange, health, models, predict
+    from app.server.pool import PredictionPool
+    from app.service import Service
+    from app.settings import Settings
+    from app.store import LiveModels, ModelStore
+
+    settings = settings or Settings.from_environ()
+    metrics = Metrics()
+    catalog = ModelStore(settings.model_store)
+    live = LiveModels(
+        catalog,
+        default=settings.default_model,
+        max_loaded=settings.max_loaded_models,
+        allow_mismatch=settings.allow_version_mismatch,
+        observer=metrics,
+    )
+    service = Service(settings, live, ApiKeys(settings.api_keys_file), metrics)
+    pool = PredictionPool(settings.threads, settings.max_queue, settings.request_timeout)
+
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.extensions["service"] = service
+    exchange.register(app, metrics)
+    app.register_blueprint(predict.blueprint(service, pool))
+    app.register_blueprint(models.blueprint(service, catalog))
+    app.register_blueprint(health.blueprint(service))
+    live.start()
+    return app

@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
+_LONGEST_TIMEOUT = 3600
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LOG_FORMATS = ("plain", "json")
 _WORKER_CLASSES = ("gthread", "sync")
@@ -104,8 +105,8 @@ def _seconds(name: str, text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 3600:
-        raise SettingsError(f"{name} must be a number of seconds above 0 and up to 3600, not {text!r}")
+    if not 0 < value <= _LONGEST_TIMEOUT:
+        raise SettingsError(f"{name} must be a number of seconds above 0 and up to {_LONGEST_TIMEOUT}, not {text!r}")
     return value
 
 

@@ -1,0 +1,138 @@
+"""Prometheus metrics of all workers together.
+
+With several workers prometheus_client needs ``PROMETHEUS_MULTIPROC_DIR`` to be set before it is imported;
+``gunicorn.conf.py`` does so. In a single process (tests, ``flask run``) it works without.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The service's metrics; also the observer of the live models."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter("maas_requests", "Requests answered.", ["route", "status"], registry=self._registry)
+        self._seconds = Histogram(
+            "maas_request_duration_seconds",
+            "Time from the request's last byte to the answer.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._rows = Counter("maas_rows", "Rows predicted.", ["model"], registry=self._registry)
+        self._in_flight = Gauge(
+            "maas_requests_in_flight", "Requests being answered.", registry=self._registry, multiprocess_mode="livesum"
+        )
+        self._loads = Counter(
+            "maas_model_loads",
+            "Versions loaded or refused, by all workers.",
+            ["model", "outcome"],
+            registry=self._registry,
+        )
+        self._version = Gauge(
+            "maas_model_version",
+            "The version that answers for a model.",
+            ["model"],
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
+
+    def request_started(self) -> float:
+        """Count a request in; returns the moment to hand to :meth:`request_ended`."""
+        self._in_flight.inc()
+        return time.perf_counter()
+
+    def request_ended(self, route: str, status: int, started: float) -> None:
+        """Count a request out."""
+        self._in_flight.dec()
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(time.perf_counter() - started)
+
+    def rows_predicted(self, model: str, rows: int) -> None:
+        """Count the rows of an answer."""
+        self._rows.labels(model).inc(rows)
+
+    def model_loaded(self, name: str, version: int) -> None:
+        """Count a load."""
+        self._loads.labels(name, "loaded").inc()
+
+    def model_refused(self, name: str, version: int) -> None:
+        """Count a refusal."""
+        self._loads.labels(name, "refused").inc()
+
+    def model_serving(self, name: str, version: int) -> None:
+        """Show the version that answers."""
+        self._version.labels(name).set(version)
+
+    def model_gone(self, name: str) -> None:
+        """Show that none answers: version 0."""
+        self._version.labels(name).set(0)
+
+    def exposition(self) -> bytes:
+        """Return the metrics of all workers in Prometheus' text format."""
+        registry = self._registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry) + generate_latest(_process_registry())
+
+
+def worker_ended(pid: int) -> None:
+    """Forget the gauges of a worker that is no more; its counters stay counted."""
+    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _process_registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Processes())
+    return registry
+
+
+class _Processes(Collector):
+    """Memory and processor time of gunicorn's master and of each worker, from Linux' ``/proc``."""
+
+    def collect(self) -> Iterator[Metric]:
+        memory = GaugeMetricFamily(
+            "maas_process_resident_memory_bytes", "Resident memory of a process.", labels=["pid", "role"]
+        )
+        seconds = CounterMetricFamily(
+            "maas_process_cpu_seconds", "Processor time of a process, user and system.", labels=["pid", "role"]
+        )
+        for pid, role in _family():
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            except (OSError, IndexError):
+                continue
+            memory.add_metric([str(pid), role], pages * os.sysconf("SC_PAGE_SIZE"))
+            # proc(5): fields 14 and 15, utime and stime; the list starts at field 3.
+            seconds.add_metric([str(pid), role], (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"))
+        yield memory
+        yield seconds
+
+
+def _family() -> list[tuple[int, str]]:
+    """Return this process, or gunicorn's master and all of its workers, with their roles."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return [(os.getpid(), "worker")]
+    master = os.getppid()
+    try:
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    except OSError:
+        return [(os.getpid(), "worker")]
+    return [(master, "master"), *((int(pid), "worker") for pid in children)]

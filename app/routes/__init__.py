@@ -1,0 +1,1 @@
+"""Flask blueprints, one for each protocol; they translate and decide nothing."""

@@ -1,0 +1,75 @@
+"""What every request and response shares: ids, metrics, and errors as problem documents."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from http import HTTPStatus
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from app.errors import ServiceError
+from app.monitor import logs
+from app.monitor.metrics import Metrics
+from app.wire import problem
+
+log = logging.getLogger(__name__)
+
+_VISIBLE = re.compile(r"[!-~]{1,128}")
+
+
+def register(app: Flask, metrics: Metrics) -> None:
+    """Give every request of `app` an id, a place in the metrics, and problem documents for its errors."""
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _VISIBLE.fullmatch(given) else uuid.uuid4().hex
+        logs.request_id.set(g.request_id)
+        logs.traceparent.set(request.headers.get("traceparent", ""))
+        g.started = metrics.request_started()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        route = request.url_rule.rule if request.url_rule else "other"
+        metrics.request_ended(route, response.status_code, g.started)
+        return response
+
+    @app.errorhandler(ServiceError)
+    def service_error(error: ServiceError) -> Response:
+        return _problem(problem.of_error(error, g.request_id), error.status, error.headers)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        # Flask's own responses (redirects, Allow of a 405) keep their headers.
+        response = error.get_response()
+        status = response.status_code
+        if status < HTTPStatus.BAD_REQUEST:
+            return Response(response.response, status, response.headers)
+        headers = {name: value for name, value in response.headers if name in ("Allow", "Retry-After")}
+        return _problem(problem.of_status(status, _detail(error, status, headers), g.request_id), status, headers)
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        detail = "the service failed to answer; the request id leads to the trace in its log"
+        return _problem(problem.of_status(500, detail, g.request_id), 500, {})
+
+
+def _detail(error: HTTPException, status: int, headers: dict[str, str]) -> str:
+    if status == HTTPStatus.NOT_FOUND:
+        return f"there is no route {request.path[:200]!r}; POST /predict answers, GET /models lists what is served"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return (
+            f"{request.method} is not allowed on {request.path[:200]!r}; use {headers.get('Allow', 'another method')}"
+        )
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return f"the body is larger than {request.max_content_length} bytes; send fewer rows at a time"
+    return error.description or HTTPStatus(status).phrase
+
+
+def _problem(body: bytes, status: int, headers: dict[str, str]) -> Response:
+    return Response(body, status, headers, content_type=problem.MEDIA_TYPE)

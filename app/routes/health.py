@@ -1,0 +1,49 @@
+"""``/healthz``, ``/readyz``, ``/metrics`` and the address itself."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app import wire
+from app.monitor import metrics
+from app.routes.predict import sent_key
+from app.service import Service
+from app.wire import json_body
+
+
+def blueprint(service: Service) -> Blueprint:
+    """Make the routes that say how the service is."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/healthz")
+    def alive() -> Response:
+        return _json({"status": "alive"})
+
+    @routes.get("/readyz")
+    def ready() -> Response:
+        if service.models.ready:
+            return _json({"status": "ready"})
+        # Raises Unavailable with what to do where there is no model at all.
+        service.models.default_name() if not service.models.names() else None
+        return _json({"status": "loading"}, 503)
+
+    @routes.get("/metrics")
+    def exposition() -> Response:
+        service.keys.require_any(sent_key())
+        return Response(service.metrics.exposition(), content_type=metrics.CONTENT_TYPE)
+
+    @routes.get("/")
+    def index() -> Response:
+        return _json(
+            {
+                "service": "model-as-a-service",
+                "models": service.models.names(),
+                "routes": ["POST /predict", "GET /models", "GET /healthz", "GET /readyz", "GET /metrics"],
+            }
+        )
+
+    return routes
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(json_body.dump(document), status, content_type=wire.JSON)

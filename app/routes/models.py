@@ -1,0 +1,115 @@
+"""``/models``: what is served, for everybody; and what only an administrator may see or change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from app import wire
+from app.errors import InvalidRows, NotFound, NotServed, StoreError, VersionRefused
+from app.routes.predict import sent_key
+from app.service import Service
+from app.store import Manifest, ModelStore, Serving
+from app.store.loading import load_version
+from app.wire import json_body
+
+# What of a manifest anybody may read: no rows, no source, no statistics of the data.
+_PUBLIC = ("name", "version", "created", "task", "signature", "methods", "library", "metrics")
+
+
+def blueprint(service: Service, catalog: ModelStore) -> Blueprint:
+    """Make the routes below ``/models`` that do not predict."""
+    routes = Blueprint("models", __name__, url_prefix="/models")
+    models, keys = service.models, service.keys
+
+    @routes.get("")
+    def list_models() -> Response:
+        keys.require_any(sent_key())
+        listed = [_summary(name, models.serving(name), models.manifest(name)) for name in models.names()]
+        return _json({"models": listed})
+
+    @routes.get("/<name>")
+    def show_model(name: str) -> Response:
+        keys.require_any(sent_key())
+        serving = models.serving(name)
+        return _json(_public(models.manifest(name)) | _state(serving))
+
+    @routes.get("/<name>/versions/<int:version>")
+    def show_version(name: str, version: int) -> Response:
+        keys.require_any(sent_key())
+        return _json(_public(models.manifest(name, version)))
+
+    @routes.post("/<name>/promote")
+    def promote(name: str) -> Response:
+        keys.require("admin", sent_key())
+        version = _asked_version(request.get_data())
+        try:
+            catalog.path(name, version)
+        except StoreError as fault:
+            raise NotFound(str(fault)) from fault
+        try:
+            load_version(catalog, name, version, allow_mismatch=service.settings.allow_version_mismatch)
+        except VersionRefused as fault:
+            raise NotServed(f"{name} version {version} cannot be promoted: {fault}") from fault
+        return _json({"name": name} | _state(catalog.promote(name, version)))
+
+    @routes.post("/<name>/rollback")
+    def rollback(name: str) -> Response:
+        keys.require("admin", sent_key())
+        models.serving(name)
+        try:
+            return _json({"name": name} | _state(catalog.rollback(name)))
+        except StoreError as fault:
+            raise NotServed(str(fault)) from fault
+
+    @routes.get("/<name>/versions/<int:version>/manifest")
+    def show_manifest(name: str, version: int) -> Response:
+        keys.require("admin", sent_key())
+        return Response(_stored(catalog, name, version, "manifest.json"), content_type=wire.JSON)
+
+    @routes.get("/<name>/versions/<int:version>/report")
+    def show_report(name: str, version: int) -> Response:
+        keys.require("admin", sent_key())
+        report = Response(_stored(catalog, name, version, "report.html"), content_type="text/html; charset=utf-8")
+        # A report shows strangers' column names and categories: whatever is in it must not run.
+        report.headers["Content-Security-Policy"] = "sandbox"
+        return report
+
+    return routes
+
+
+def _summary(name: str, serving: Serving, manifest: Manifest) -> dict[str, Any]:
+    return {"name": name, "version": manifest.version, "task": manifest.task, "methods": manifest.methods} | _state(
+        serving
+    )
+
+
+def _state(serving: Serving) -> dict[str, Any]:
+    return {"promoted": serving.promoted, "served": serving.served, "labels": serving.labels}
+
+
+def _public(manifest: Manifest) -> dict[str, Any]:
+    document = json_body.parse(manifest.to_json())
+    return {field: document[field] for field in _PUBLIC}
+
+
+def _asked_version(body: bytes) -> int:
+    document = json_body.parse(body)
+    version = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise InvalidRows('the body must be {"version": N} with the number of a version')
+    return version
+
+
+def _stored(catalog: ModelStore, name: str, version: int, file: str) -> bytes:
+    try:
+        return (catalog.path(name, version) / file).read_bytes()
+    except StoreError as fault:
+        raise NotFound(str(fault)) from fault
+    except OSError as fault:
+        raise NotFound(f"{name} version {version} has no {file}") from fault
+
+
+def _json(document: Any) -> Response:
+    return Response(json_body.dump(document), content_type=wire.JSON)

@@ -1,0 +1,1 @@
+"""The process side of serving: what runs requests, under gunicorn."""

@@ -1,0 +1,147 @@
+"""The corridor that every prediction walks: Call (bytes in) -> Reply (bytes out).
+
+Doors (a Flask view, a worker's own path) turn a request into a :class:`Call` and a :class:`Reply` into a
+response; everything about predicting is here, to be read from top to bottom.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app import wire
+from app.engines import Answer
+from app.errors import InvalidRows, NotFound, ServiceError, TooLarge
+from app.keys import ApiKeys
+from app.monitor.metrics import Metrics
+from app.settings import Settings
+from app.signature import Batch, Output, Outputs
+from app.store import LiveModels, LoadedModel
+from app.store.golden import check_golden
+
+log = logging.getLogger(__name__)
+
+# An answer of more values than this is refused before it is computed (128 MiB of float64).
+MAX_ANSWER_VALUES = 16 * 1024 * 1024
+_LONGEST_FAULT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a door hands over.
+
+    Attributes
+    ----------
+    method: one of the estimator's methods (``predict``, ``predict_proba``, …).
+    model, version: which one is asked; None stands for the default and the promoted one.
+    body: the request's body, with the headers Content-Type and Accept as the client sent them.
+    key: the API key, where one was sent.
+    """
+
+    method: str
+    body: bytes
+    model: str | None = None
+    version: int | None = None
+    content_type: str = ""
+    accept: str = ""
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a door sends back."""
+
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service:
+    """Answers calls with the live models."""
+
+    def __init__(self, settings: Settings, models: LiveModels, keys: ApiKeys, metrics: Metrics) -> None:
+        self.settings = settings
+        self.models = models
+        self.keys = keys
+        self.metrics = metrics
+
+    def answer(self, call: Call) -> Reply:
+        """Answer one call.
+
+        Raises
+        ------
+        ServiceError
+            The subclass says why there is no answer; any other exception is a fault of ours.
+        """
+        self.keys.require("predict", call.key)
+        asked_in = wire.media_type(call.content_type)
+        answered_in = wire.acceptable(call.accept, asked_in)
+        model = self.models.get(call.model, call.version, self.settings.request_timeout)
+        output = _output_of(model, call.method)
+        decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
+        answer = self._run(model, decoded.batch, call.method, output)
+        return Reply(wire.encode(answer, output, decoded.form, answered_in), answered_in, _model_headers(model))
+
+    def classify(self, call: Call) -> Reply:
+        """Answer one text, or a list of them, with its label and the probability of that label.
+
+        The score is null where the model has no probabilities. Raises as :meth:`answer` does.
+        """
+        self.keys.require("predict", call.key)
+        wire.media_type(call.content_type)
+        wire.acceptable(call.accept, wire.JSON)
+        name = self.models.text_name() if call.model is None else call.model
+        model = self.models.get(name, call.version, self.settings.request_timeout)
+        if model.signature.container != "texts":
+            raise NotFound(f"model {model.name!r} takes no text; ask {model.name}/predict")
+        decoded = wire.decode_texts(call.content_type, call.body, model.signature, self.settings.max_rows)
+        labels = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
+        scores = None
+        if "predict_proba" in model.signature.outputs:
+            scores = self._run(model, decoded.batch, "predict_proba", _output_of(model, "predict_proba"))
+        return Reply(wire.encode_labels(labels, scores, decoded.form), wire.JSON, _model_headers(model))
+
+    def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs) -> Answer:
+        _check_answer_size(output, batch.rows)
+        try:
+            answer = model.engine.run(batch, method)
+        except ServiceError:
+            raise
+        except ValueError as fault:
+            raise InvalidRows(f"the model cannot take these rows: {_first_line(fault)}") from fault
+        except MemoryError as fault:
+            raise TooLarge(f"{batch.rows} rows need more memory than there is; send fewer at a time") from fault
+        except Exception as fault:
+            # The model is sound if it still answers its golden rows: then it is these rows that it cannot take.
+            check_golden(model.engine, model.signature, model.manifest.golden)
+            log.warning("%s %d: %s raised for a client's rows", model.name, model.version, method, exc_info=True)
+            raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
+        if any(len(part) != batch.rows for part in (answer if isinstance(answer, list) else [answer])):
+            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
+        self.metrics.rows_predicted(model.name, batch.rows)
+        return answer
+
+
+def _output_of(model: LoadedModel, method: str) -> Outputs:
+    try:
+        return model.signature.outputs[method]
+    except KeyError:
+        methods = ", ".join(model.signature.methods)
+        raise NotFound(f"model {model.name!r} has no {method}; it has {methods}") from None
+
+
+def _check_answer_size(output: Outputs, rows: int) -> None:
+    per_row = sum(part.cells_per_row for part in ([output] if isinstance(output, Output) else output))
+    if rows * per_row > MAX_ANSWER_VALUES:
+        most = max(1, MAX_ANSWER_VALUES // per_row)
+        raise TooLarge(f"the answer would have {rows} x {per_row} values; send at most {most} rows at a time")
+
+
+def _model_headers(model: LoadedModel) -> dict[str, str]:
+    return {"X-Model-Name": model.name, "X-Model-Version": str(model.version)}
+
+
+def _first_line(fault: Exception) -> str:
+    lines = str(fault).strip().splitlines() or [type(fault).__name__]
+    return lines[0][:_LONGEST_FAULT]

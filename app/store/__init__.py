@@ -1,0 +1,9 @@
+"""The model store: the only thing that training and serving share."""
+
+from app.store.catalog import ModelStore, Serving
+from app.store.live import LiveModels
+from app.store.loading import LoadedModel, load
+from app.store.manifest import Manifest
+from app.store.saving import Saved, save
+
+__all__ = ["LiveModels", "LoadedModel", "Manifest", "ModelStore", "Saved", "Serving", "load", "save"]

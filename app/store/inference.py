@@ -1,0 +1,204 @@
+"""What a fitted estimator takes and gives, found out by asking it.
+
+Nothing here reads an estimator's insides: whether a column may be missing, or is used at all, is
+answered by predicting a few rows with the column missing, or without it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from app.engines import Answer, SklearnEngine
+from app.errors import StoreError
+from app.signature import METHODS, Array, Batch, Container, Input, Output, Outputs, Signature
+from app.store.samples import Sample
+
+_MOST_CATEGORIES = 50
+_KINDS_OF_TASK = {
+    "classifier": "classification",
+    "regressor": "regression",
+    "clusterer": "clustering",
+    "outlier_detector": "outlier",
+}
+
+
+def infer_signature(estimator: Any, sample: Sample) -> Signature:
+    """Find out the signature of a fitted estimator from rows like those it was fitted on.
+
+    Raises
+    ------
+    StoreError
+        The estimator answers no method for these rows.
+    """
+    signature = Signature(sample.container, _inputs(sample), {})
+    few = sample.head()
+    with warnings.catch_warnings():
+        # A column that is missing throughout makes scikit-learn warn; here it is only a question.
+        warnings.simplefilter("ignore")
+        outputs = _outputs(estimator, signature, few)
+        method = next(iter(outputs))
+        signature = replace(signature, outputs=outputs, inputs=_used_inputs(estimator, signature, few, method))
+        return replace(signature, inputs=_nullable_inputs(estimator, signature, few, method))
+
+
+def infer_task(estimator: Any, container: Container, methods: Sequence[str]) -> str:
+    """Name what the estimator is for: classification, regression, clustering, outlier, transform, text-classification."""
+    kind = getattr(estimator, "_estimator_type", None) or _tagged_kind(estimator)
+    if kind == "classifier" and container == "texts":
+        return "text-classification"
+    if kind in _KINDS_OF_TASK:
+        return _KINDS_OF_TASK[kind]
+    return "classification" if "predict_proba" in methods else "regression" if "predict" in methods else "transform"
+
+
+def _tagged_kind(estimator: Any) -> str | None:
+    from sklearn.utils import get_tags
+
+    try:
+        kind: str | None = get_tags(estimator).estimator_type
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return kind
+
+
+def _inputs(sample: Sample) -> tuple[Input, ...]:
+    if sample.container == "texts":
+        return (Input("text", "str"),)
+    return tuple(
+        Input(name, dtype, categories=_categories(values, dtype))
+        for name, dtype, values in zip(sample.names, sample.dtypes, sample.columns(), strict=True)
+    )
+
+
+def _categories(values: Any, dtype: str) -> tuple[Any, ...] | None:
+    if dtype == "category":
+        return tuple(values.cat.categories.tolist())
+    if dtype not in ("str", "string"):
+        return None
+    seen = {value for value in values if isinstance(value, str)}
+    return tuple(sorted(seen)) if 0 < len(seen) <= _MOST_CATEGORIES else None
+
+
+def _outputs(estimator: Any, signature: Signature, few: Batch) -> dict[str, Outputs]:
+    engine = SklearnEngine(estimator, signature)
+    outputs: dict[str, Outputs] = {}
+    fault: Exception | None = None
+    for method in METHODS:
+        if not hasattr(estimator, method):
+            continue
+        try:
+            answer = engine.run(few, method)
+        except Exception as raised:  # whatever an estimator raises, it does not answer this method
+            fault = fault or raised
+            continue
+        described = _describe(answer, few.rows, _classes_of(estimator, method))
+        if described is not None:
+            outputs[method] = described
+    if not outputs:
+        why = f": {type(fault).__name__}: {fault}" if fault else f"; it has none of {', '.join(METHODS)}"
+        raise StoreError(f"{type(estimator).__name__} gives no answer for the sample's rows{why}")
+    return outputs
+
+
+def _classes_of(estimator: Any, method: str) -> Any:
+    return getattr(estimator, "classes_", None) if method in ("predict_proba", "predict_log_proba") else None
+
+
+def _describe(answer: Answer, rows: int, classes: Any) -> Outputs | None:
+    """Describe an answer, or return None where it is not one for each row."""
+    if isinstance(answer, list):
+        several = classes if isinstance(classes, list) and len(classes) == len(answer) else [None] * len(answer)
+        parts = [_describe(part, rows, names) for part, names in zip(answer, several, strict=True)]
+        single = tuple(part for part in parts if isinstance(part, Output))
+        return single if len(single) == len(answer) else None
+    if answer.ndim == 0 or len(answer) != rows:
+        return None
+    labels = None
+    if isinstance(classes, np.ndarray) and classes.ndim == 1 and answer.shape[1:] == (len(classes),):
+        labels = tuple(classes.tolist())
+    return Output(answer.dtype.name, (-1, *answer.shape[1:]), labels)
+
+
+def _used_inputs(estimator: Any, signature: Signature, few: Batch, method: str) -> tuple[Input, ...]:
+    """Mark the columns of a frame that the estimator can do without and still answers the same."""
+    if signature.container != "frame":
+        return signature.inputs
+    expected = SklearnEngine(estimator, signature).run(few, method)
+
+    def same_without(inputs: tuple[Input, ...]) -> bool:
+        engine = SklearnEngine(estimator, replace(signature, inputs=inputs))
+        return _answers(lambda: engine.run(few, method), lambda answer: _equal(answer, expected))
+
+    inputs = tuple(
+        replace(column, used=not same_without(_all_but(signature.inputs, column))) for column in signature.inputs
+    )
+    # Positions may have shifted where columns are chosen by number: only a joint success counts.
+    return inputs if any(column.used for column in inputs) and same_without(inputs) else signature.inputs
+
+
+def _all_but(inputs: tuple[Input, ...], left_out: Input) -> tuple[Input, ...]:
+    return tuple(replace(column, used=column is not left_out) for column in inputs)
+
+
+def _nullable_inputs(estimator: Any, signature: Signature, few: Batch, method: str) -> tuple[Input, ...]:
+    """Mark the columns in which the estimator takes a missing value and gives a finite answer."""
+    if signature.container == "texts":
+        return signature.inputs
+    engine = SklearnEngine(estimator, signature)
+
+    def takes_missing(*columns: int) -> bool:
+        return _answers(lambda: engine.run(_with_missing(few, signature, columns), method), _is_finite)
+
+    used = [index for index, column in enumerate(signature.inputs) if column.used]
+    nullable = set(used) if takes_missing(*used) else {index for index in used if takes_missing(index)}
+    return tuple(
+        replace(column, nullable=not column.used or index in nullable) for index, column in enumerate(signature.inputs)
+    )
+
+
+def _answers(ask: Callable[[], Answer], is_good: Callable[[Answer], bool]) -> bool:
+    try:
+        return is_good(ask())
+    except Exception:  # an estimator may raise anything for what it does not take
+        return False
+
+
+def _with_missing(batch: Batch, signature: Signature, columns: Sequence[int]) -> Batch:
+    """Return a copy of the batch with missing values in the first row of `columns`."""
+    if isinstance(batch.data, dict):
+        names = {signature.inputs[index].name for index in columns}
+        return Batch(
+            batch.rows,
+            {name: _missing_first(values) if name in names else values for name, values in batch.data.items()},
+        )
+    data = np.array(batch.data, dtype=object if signature.container == "objects" else None)
+    if data.dtype.kind in "iub":
+        data = data.astype(np.float64)
+    data[(0, list(columns)) if data.ndim > 1 else 0] = np.nan
+    return Batch(batch.rows, data)
+
+
+def _missing_first(values: Array) -> Array:
+    if values.dtype.kind == "M":
+        missing = values.copy()
+        missing[0] = np.datetime64("NaT")
+        return missing
+    missing = values.astype(np.float64 if values.dtype.kind in "fiu" else object)
+    missing[0] = np.nan
+    return missing
+
+
+def _is_finite(answer: Answer) -> bool:
+    parts = answer if isinstance(answer, list) else [answer]
+    return all(part.dtype.kind != "f" or bool(np.isfinite(part).all()) for part in parts)
+
+
+def _equal(answer: Answer, expected: Answer) -> bool:
+    if isinstance(answer, list) or isinstance(expected, list):
+        return len(answer) == len(expected) and all(map(np.array_equal, answer, expected))
+    return np.array_equal(answer, expected)

@@ -1,0 +1,149 @@
+"""Loading a version: everything about it is checked before a byte of it is unpickled."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from app.engines import Engine, SklearnEngine
+from app.errors import StoreError, VersionRefused
+from app.settings import Settings
+from app.signature import Signature
+from app.store.bundle import import_code
+from app.store.catalog import ModelStore
+from app.store.disk import sha256
+from app.store.golden import check_golden
+from app.store.manifest import CODE_FOLDER, MODEL_FILE, Manifest, installed_versions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version that passed every check and is ready to answer."""
+
+    manifest: Manifest
+    estimator: Any
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> int:
+        """The version's number."""
+        return self.manifest.version
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes and gives."""
+        return self.manifest.signature
+
+
+def load(name: str, version: int | None = None, *, root: Path | None = None) -> LoadedModel:
+    """Load a version of a model from the store, the promoted one by default.
+
+    Parameters
+    ----------
+    name
+        The model's name.
+    version
+        Its version; None for the promoted one.
+    root
+        The store's folder; by default the one that ``MODEL_STORE`` names.
+
+    Raises
+    ------
+    StoreError
+        There is no such version.
+    VersionRefused
+        A digest, scikit-learn's version or a golden row disagrees.
+    """
+    settings = Settings.from_environ()
+    catalog = ModelStore(root or settings.model_store)
+    if version is None:
+        catalog.existing(name)
+        version = catalog.promoted(name)
+        if version is None:
+            raise StoreError(f"model {name!r} has no promoted version; promote one with scripts/models.py promote")
+    return load_version(catalog, name, version, allow_mismatch=settings.allow_version_mismatch)
+
+
+def load_version(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool = False) -> LoadedModel:
+    """Check and load one version; raises StoreError or VersionRefused as :func:`load` does."""
+    folder = catalog.path(name, version)
+    manifest = catalog.manifest(name, version)
+    if (manifest.name, manifest.version) != (name, version):
+        raise VersionRefused(f"the manifest in {folder} is that of {manifest.name} version {manifest.version}")
+    content = read_verified(folder, manifest)
+    mismatch = version_mismatch(manifest)
+    if mismatch and not allow_mismatch:
+        raise VersionRefused(mismatch)
+    estimator = _unpickle(folder, content, warn=not mismatch)
+    engine = SklearnEngine(estimator, manifest.signature)
+    check_golden(engine, manifest.signature, manifest.golden)
+    if mismatch:
+        log.warning("%s version %d is served all the same: its golden rows agree; %s", name, version, mismatch)
+    return LoadedModel(manifest, estimator, engine)
+
+
+def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Return the contents of every file of a version, each of which has the manifest's digest.
+
+    Raises
+    ------
+    VersionRefused
+        A file is missing or is not the one that was saved, or the manifest leads out of its folder.
+    """
+    content: dict[str, bytes] = {}
+    for path, entry in manifest.files.items():
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise VersionRefused(f"the manifest names {path!r}, which is outside of its folder")
+        try:
+            content[path] = (folder / path).read_bytes()
+        except OSError as fault:
+            raise VersionRefused(f"{path} cannot be read: {fault.strerror}") from fault
+        digest = sha256(content[path])
+        if digest != entry.sha256:
+            raise VersionRefused(
+                f"{path} is not the file that was saved: its SHA-256 is {digest}, the manifest says {entry.sha256}"
+            )
+    if MODEL_FILE not in content:
+        raise VersionRefused(f"the manifest lists no {MODEL_FILE}")
+    return content
+
+
+def version_mismatch(manifest: Manifest) -> str | None:
+    """Say how the installed scikit-learn differs from the one that fitted a version, or return None."""
+    fitted, installed = manifest.library.get("scikit-learn"), installed_versions()["scikit-learn"]
+    if fitted == installed:
+        return None
+    return (
+        f"it was fitted with scikit-learn {fitted}, and {installed} is installed; train it again, or run "
+        f"`python scripts/models.py recheck {manifest.name} {manifest.version}`, which makes a new version where its "
+        "golden rows still agree, or set ALLOW_VERSION_MISMATCH=on"
+    )
+
+
+def _unpickle(folder: Path, content: dict[str, bytes], *, warn: bool) -> Any:
+    try:
+        for path in content:
+            if path.startswith(f"{CODE_FOLDER}/"):
+                import_code(content[path], folder / path)
+        with warnings.catch_warnings():
+            if not warn:
+                from sklearn.exceptions import InconsistentVersionWarning
+
+                warnings.simplefilter("ignore", InconsistentVersionWarning)
+            # The very bytes that were digested, not what the path leads to by now.
+            return joblib.load(io.BytesIO(content[MODEL_FILE]))
+    except Exception as fault:
+        raise VersionRefused(f"{MODEL_FILE} cannot be loaded: {type(fault).__name__}: {fault}") from fault

@@ -1,0 +1,135 @@
+"""The manifest: what a version is, written beside it and checked before anything is unpickled."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from app.errors import VersionRefused
+from app.signature import Signature
+
+FORMAT = 1
+FILE = "manifest.json"
+MODEL_FILE = "model.joblib"
+CODE_FOLDER = "code"
+
+_LIBRARIES = ("scikit-learn", "numpy", "joblib")
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a pickle depends on."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version()} | versions
+
+
+def now() -> str:
+    """Return this second in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """The digest and the size of one file of a version."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A few rows of the sample with the answers they had when the version was saved.
+
+    Attributes
+    ----------
+    rows: the rows as JSON values, by position; strings for ``texts``.
+    outputs: the expected answers by method, as nested lists; NaN and infinities are None.
+    random: the methods that answered twice differently, of which only shape and dtype are checked.
+    """
+
+    rows: list[Any]
+    outputs: dict[str, Any]
+    random: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that is known of one version of a model."""
+
+    name: str
+    version: int
+    task: str
+    signature: Signature
+    golden: Golden
+    created: str = field(default_factory=now)
+    library: Mapping[str, str] = field(default_factory=installed_versions)
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods the estimator answers."""
+        return self.signature.methods
+
+    def to_json(self) -> bytes:
+        """Return the bytes of ``manifest.json``."""
+        document = {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "created": self.created,
+            "task": self.task,
+            "signature": self.signature.as_dict(),
+            "methods": list(self.methods),
+            "library": dict(self.library),
+            "files": {path: {"sha256": entry.sha256, "bytes": entry.bytes} for path, entry in self.files.items()},
+            "metrics": dict(self.metrics),
+            "data": dict(self.data),
+            "engine": dict(self.engine),
+            "golden": {
+                "rows": self.golden.rows,
+                "outputs": self.golden.outputs,
+                "random": list(self.golden.random),
+            },
+        }
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Manifest:
+        """Read the bytes of ``manifest.json``.
+
+        Raises
+        ------
+        VersionRefused
+            The bytes are not a manifest, or one of a format that this release cannot read.
+        """
+        try:
+            document = orjson.loads(content)
+            if document["format"] != FORMAT:
+                raise VersionRefused(
+                    f"{FILE} has format {document['format']!r}, and this release reads format {FORMAT}; "
+                    "save the model again, or serve it with the release that wrote it"
+                )
+            golden = document["golden"]
+            return cls(
+                name=document["name"],
+                version=document["version"],
+                created=document["created"],
+                task=document["task"],
+                signature=Signature.from_dict(document["signature"]),
+                library=document["library"],
+                files={path: FileEntry(**entry) for path, entry in document["files"].items()},
+                metrics=document["metrics"],
+                data=document["data"],
+                engine=document["engine"],
+                golden=Golden(golden["rows"], golden["outputs"], tuple(golden["random"])),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as fault:
+            raise VersionRefused(f"{FILE} is damaged: {type(fault).__name__}: {fault}") from fault

@@ -1,0 +1,26 @@
+"""What a decoded body is, whatever it was written in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.signature import Array, Batch
+
+# What an engine gives: one array, or one for each output of a multi-output method.
+Answer = Array | list[Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The shape a JSON reply takes: the key its values stand under, and whether one bare value was asked for."""
+
+    key: str = "y_pred"
+    scalar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The rows of a request and the shape in which it wants them answered."""
+
+    batch: Batch
+    form: Form

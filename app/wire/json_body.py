@@ -1,0 +1,196 @@
+"""JSON bodies: the dialects of ``/predict`` and the replies in their shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.errors import InvalidRows, MalformedBody
+from app.signature import Batch, Output, Outputs, Signature
+from app.wire import rows
+from app.wire.body import Answer, Decoded, Form
+from app.wire.rows import Place, by_column, by_row, check_count, pointer_to
+from app.wire.values import describe
+
+MEDIA_TYPE = "application/json"
+
+
+def parse(body: bytes) -> Any:
+    """Parse strict JSON: no NaN, no Infinity, no number beyond float64, nesting up to 1024.
+
+    Raises
+    ------
+    MalformedBody
+        The body is not such JSON; says at which line and column.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise MalformedBody(f"the body is not JSON: {fault}") from None
+
+
+def dump(document: Any) -> bytes:
+    """Write a JSON document; NumPy arrays become lists, NaN and infinities null."""
+    return orjson.dumps(document, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
+    """Read a body with exactly one of the dialects' keys.
+
+    Raises
+    ------
+    MalformedBody
+        It is not JSON.
+    InvalidRows
+        It has no key or several, or what stands under it does not fit the signature.
+    TooLarge
+        It has more than `max_rows` rows.
+    """
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise InvalidRows(f"the body must be an object with one of the keys {_KEYS_SHOWN}, not {describe(document)}")
+    if len(document) != 1 or next(iter(document)) not in _DIALECTS:
+        given = ", ".join(repr(key) for key in list(document)[:5]) or "none"
+        raise InvalidRows(f"the body must have exactly one of the keys {_KEYS_SHOWN}; it has {given}")
+    ((key, value),) = document.items()
+    answered, read = _DIALECTS[key]
+    batch, scalar = read(signature, value, key, max_rows)
+    return Decoded(batch, Form(answered, scalar=scalar))
+
+
+def encode(answer: Answer, output: Outputs, form: Form) -> bytes:
+    """Write the answer in the shape of its question, with ``classes`` where its columns stand for them."""
+    values = [jsonable(part) for part in answer] if isinstance(answer, list) else jsonable(answer)
+    if form.scalar:
+        values = [part[0] for part in values] if isinstance(values, list) and isinstance(answer, list) else values[0]
+    document = {form.key: values}
+    classes = _classes(output)
+    return dump(document if classes is None else document | {"classes": classes})
+
+
+def encode_labels(labels: Answer, scores: Answer | None, form: Form) -> bytes:
+    """Write ``{"label", "score"}`` objects; the score is the label's own probability, null where there is none."""
+    names = labels if isinstance(labels, list) else labels.tolist()
+    best: list[float | None] = (
+        [None] * len(names) if not isinstance(scores, np.ndarray) else scores.max(axis=1).tolist()
+    )
+    found = [{"label": label, "score": score} for label, score in zip(names, best, strict=True)]
+    return dump(found[0] if form.scalar else found)
+
+
+def jsonable(values: Any) -> Any:
+    """Return an array as orjson writes it exactly: float32 and float16 widened, strings and objects as lists."""
+    if values.dtype.kind == "f":
+        # orjson would write a float32 by its own shortest digits, which name another float64.
+        return values.astype("float64", order="C", copy=False)
+    if values.dtype.kind in "iub":
+        return values.astype(values.dtype, order="C", copy=False)
+    return values.tolist()
+
+
+def _classes(output: Outputs) -> Any:
+    if isinstance(output, Output):
+        return output.classes
+    return None if any(part.classes is None for part in output) else [part.classes for part in output]
+
+
+Read = tuple[Batch, bool]
+
+
+def _read_table(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+    """Rows as lists or records, one flat row, one record, or columns; a flat row or record asks for one value."""
+    if isinstance(value, dict):
+        return _read_object(signature, value, key, max_rows)
+    if not isinstance(value, list):
+        if signature.container == "texts" and isinstance(value, str):
+            return rows.from_rows(signature, [value], Place(lambda *_: pointer_to(key))), True
+        raise InvalidRows(f"/{key}: must be a list of rows, not {describe(value)}")
+    check_count(len(value), max_rows)
+    if isinstance(value[0], dict | list) or signature.container == "texts":
+        return _read_rows(signature, value, key, max_rows)
+    if len(signature.inputs) == 1:
+        return rows.from_rows(signature, value, by_row(key)), len(value) == 1
+    return rows.from_rows(signature, [value], Place(lambda _, column: pointer_to(key, column))), True
+
+
+def _read_rows(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+    """Rows as lists, records, or bare values where the model takes one column; always a list of answers."""
+    if not isinstance(value, list):
+        raise InvalidRows(f"/{key}: must be a list of rows, not {describe(value)}")
+    check_count(len(value), max_rows)
+    if isinstance(value[0], dict):
+        return rows.from_records(signature, value, by_row(key)), False
+    return rows.from_rows(signature, value, by_row(key)), False
+
+
+def _read_object(signature: Signature, value: dict[str, Any], key: str, max_rows: int) -> Read:
+    """One record, or columns: of lists, or of ``{index: value}`` as pandas' ``to_dict()`` makes them."""
+    kinds = set(map(type, value.values()))
+    if kinds == {dict}:
+        return _read_pandas_columns(signature, value, key, max_rows), False
+    if kinds == {list}:
+        check_count(len(next(iter(value.values()))), max_rows)
+        return rows.from_columns(signature, value, by_column(key)), False
+    return rows.from_records(signature, [value], Place(lambda _, column: pointer_to(key, column))), True
+
+
+def _read_pandas_columns(
+    signature: Signature, value: Mapping[str, Mapping[str, Any]], key: str, max_rows: int
+) -> Batch:
+    index = next(iter(value.values())).keys()
+    check_count(len(index), max_rows)
+    for name, column in value.items():
+        if column.keys() != index:
+            raise InvalidRows(f"{pointer_to(key, name)}: has other row labels than the first column")
+    labels = list(index)
+    place = Place(lambda row, column: pointer_to(key, column, None if row is None else labels[row]))
+    return rows.from_columns(
+        signature, {name: [column[label] for label in labels] for name, column in value.items()}, place
+    )
+
+
+def _read_split(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+    """Pandas' ``to_dict(orient="split")``: columns once, then rows; the index is of no use here."""
+    if not isinstance(value, dict) or not value.keys() <= {"columns", "data", "index"} or "data" not in value:
+        raise InvalidRows(f"/{key}: must be an object with 'columns' and 'data' (and 'index', if you like)")
+    data, names = value["data"], value.get("columns")
+    if not isinstance(data, list):
+        raise InvalidRows(f"/{key}/data: must be a list of rows, not {describe(data)}")
+    check_count(len(data), max_rows)
+    place = by_row(key, "data")
+    if names is None:
+        return rows.from_rows(signature, data, place), False
+    if not isinstance(names, list) or set(map(type, names)) - {str} or len(set(names)) != len(names):
+        raise InvalidRows(f"/{key}/columns: must be a list of different column names")
+    wrong = next(
+        (row for row, cells in enumerate(data) if not isinstance(cells, list) or len(cells) != len(names)), None
+    )
+    if wrong is not None:
+        raise InvalidRows(f"/{key}/data/{wrong}: must be a list of {len(names)} values, as many as there are columns")
+    columns = dict(zip(names, zip(*data, strict=True), strict=True))
+    position = {name: index for index, name in enumerate(names)}
+    named = Place(lambda row, name: pointer_to(key, "data", row, position.get(str(name))))
+    return rows.from_columns(signature, columns, named), False
+
+
+def _read_text(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+    """One text, or a list of them."""
+    if signature.container != "texts":
+        raise InvalidRows(f'/{key}: this model takes no text; send {{"X": rows}}')
+    return _read_table(signature, value, key, max_rows)
+
+
+_DIALECTS: dict[str, tuple[str, Callable[[Signature, Any, str, int], Read]]] = {
+    "X": ("y_pred", _read_table),
+    "x": ("y_pred", _read_table),
+    "features": ("prediction", _read_table),
+    "instances": ("predictions", _read_rows),
+    "inputs": ("outputs", _read_table),
+    "dataframe_split": ("predictions", _read_split),
+    "dataframe_records": ("predictions", _read_rows),
+    "text": ("prediction", _read_text),
+}
+_KEYS_SHOWN = ", ".join(f"'{key}'" for key in _DIALECTS)

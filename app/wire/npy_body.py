@@ -1,0 +1,79 @@
+"""NPY bodies (NumPy's own file format, versions 1 to 3), never with pickled objects inside."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.lib import format as npy
+
+from app.errors import MalformedBody, NotAcceptable
+from app.signature import Array, Outputs, Signature
+from app.wire import rows
+from app.wire.body import Answer, Decoded, Form
+
+MEDIA_TYPE = "application/x-npy"
+
+_READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
+    """Read an array of shape (n, n_features), or (n,) for models of one column; numbers are not copied where they fit.
+
+    Raises
+    ------
+    MalformedBody
+        No NPY, an array of Python objects, or fewer bytes than its header promises.
+    InvalidRows, TooLarge
+        The array does not fit the signature, or has more than `max_rows` rows.
+    """
+    array = read_array(body)
+    if array.ndim == 0:
+        array = array.reshape(1)
+    rows.check_count(len(array), max_rows)
+    return Decoded(rows.from_array(signature, array), Form())
+
+
+def read_array(body: bytes) -> Array:
+    """Read the array in `body` as a view of its bytes; the header is believed only as far as the bytes reach."""
+    stream = io.BytesIO(body)
+    try:
+        version = npy.read_magic(stream)
+        if version not in _READ_HEADER:
+            raise ValueError(f"its format version is {version[0]}.{version[1]}, and 1.0 and 2.0 are read")
+        shape, column_major, dtype = _READ_HEADER[version](stream)
+    except ValueError as fault:
+        raise MalformedBody(f"the body is not NPY: {fault}") from None
+    if dtype.hasobject or dtype.names:
+        raise MalformedBody(f"the array's dtype is {dtype}; send plain numbers, booleans or strings")
+    count = int(np.prod(shape, dtype=object)) if shape else 1
+    if count < 0 or count * dtype.itemsize != len(body) - stream.tell():
+        raise MalformedBody(
+            f"the header promises {shape} values of {dtype}, {count * dtype.itemsize} bytes, "
+            f"and {len(body) - stream.tell()} follow"
+        )
+    if count == 0:
+        return np.empty(shape, dtype)
+    array: Array = np.frombuffer(body, dtype=dtype, offset=stream.tell(), count=count)
+    array = array.reshape(shape[::-1]).T if column_major else array.reshape(shape)
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def encode(answer: Answer, output: Outputs, form: Form) -> bytes:
+    """Write the answer as one array of its own dtype; strings become fixed-width.
+
+    Raises
+    ------
+    NotAcceptable
+        The answer is several arrays, or its values have no common type.
+    """
+    if isinstance(answer, list):
+        raise NotAcceptable("the answer has an array for each output, and NPY holds one; accept application/json")
+    if answer.dtype.kind == "O":
+        kinds = set(map(type, answer.ravel().tolist()))
+        if len(kinds) != 1 or not kinds <= {str, bool, int, float}:
+            raise NotAcceptable("the answer's values have no common type, which NPY needs; accept application/json")
+        answer = np.array(answer.tolist())
+    stream = io.BytesIO()
+    np.save(stream, answer, allow_pickle=False)
+    return stream.getvalue()

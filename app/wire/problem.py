@@ -1,0 +1,40 @@
+"""Errors as problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from app.errors import ServiceError
+from app.wire.json_body import dump
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def of_error(error: ServiceError, request_id: str) -> bytes:
+    """Write the problem document of a service error; ``errors`` lists the bad places of the rows."""
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+    document: dict[str, Any] = {
+        "type": f"urn:model-as-a-service:{kind}",
+        "title": error.title,
+        "status": int(error.status),
+        "detail": error.detail,
+        "request_id": request_id,
+    }
+    if error.errors:
+        document["errors"] = [bad.as_dict() for bad in error.errors]
+    return dump(document)
+
+
+def of_status(status: int, detail: str, request_id: str) -> bytes:
+    """Write the problem document of a bare HTTP status."""
+    return dump(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "request_id": request_id,
+        }
+    )

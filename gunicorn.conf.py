@@ -1,0 +1,71 @@
+"""Everything about the process: ``gunicorn -c gunicorn.conf.py`` is the whole command.
+
+The knobs are those of app/settings.py, read from the environment.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+# One thread for each prediction's arithmetic: requests run side by side already, and OpenMP's threads
+# do not survive a fork. Both must be set before NumPy is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Where prometheus_client's workers meet; it must be set before that package is imported.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="maas-metrics-")
+
+from app.monitor import logs
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+
+try:
+    settings = Settings.from_environ()
+except SettingsError as fault:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    sys.exit(f"error: {fault}")
+
+logs.configure(settings.log_level, settings.log_format)
+
+wsgi_app = "app:create_app()"
+bind = settings.address
+workers = settings.web_concurrency
+worker_class = settings.worker_class
+threads = settings.threads
+proc_name = "model-as-a-service"
+
+# A worker whose event loop is stuck is replaced after so many seconds; a request's own deadline comes first.
+timeout = int(settings.request_timeout) + 30
+graceful_timeout = int(settings.request_timeout) + 5
+# Longer than nginx keeps an idle connection to us, so that it never sends into one that we just closed.
+keepalive = 75
+# Files for the workers' heartbeats stay in memory where there is such a place.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+# The socket could stop the server; nobody needs it.
+control_socket_disable = True
+# gunicorn would otherwise prefer a C parser that lets smuggled requests through.
+http_parser = "python"
+
+errorlog = "-"
+loglevel = settings.log_level.lower()
+accesslog = "-" if settings.access_log else None
+logger_class = "app.monitor.access.GunicornLogger"
+
+
+def child_exit(server: "Arbiter", worker: Any) -> None:
+    """Forget the gauges of a worker that is gone."""
+    from app.monitor.metrics import worker_ended
+
+    worker_ended(worker.pid)
+
+
+def on_exit(server: "Arbiter") -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
