@@ -21,6 +21,12 @@ _PUBLIC = ("name", "version", "created", "task", "signature", "methods", "librar
 def blueprint(service: Service, catalog: ModelStore) -> Blueprint:
     """Make the routes below ``/models`` that do not predict."""
     routes = Blueprint("models", __name__, url_prefix="/models")
+    _add_public(routes, service)
+    _add_admin(routes, service, catalog)
+    return routes
+
+
+def _add_public(routes: Blueprint, service: Service) -> None:
     models, keys = service.models, service.keys
 
     @routes.get("")
@@ -39,6 +45,10 @@ def blueprint(service: Service, catalog: ModelStore) -> Blueprint:
     def show_version(name: str, version: int) -> Response:
         keys.require_any(sent_key())
         return _json(_public(models.manifest(name, version)))
+
+
+def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None:
+    models, keys = service.models, service.keys
 
     @routes.post("/<name>/promote")
     def promote(name: str) -> Response:
@@ -75,8 +85,6 @@ def blueprint(service: Service, catalog: ModelStore) -> Blueprint:
         # A report shows strangers' column names and categories: whatever is in it must not run.
         report.headers["Content-Security-Policy"] = "sandbox"
         return report
-
-    return routes
 
 
 def _summary(name: str, serving: Serving, manifest: Manifest) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import orjson
 
 from app.engines import Answer, Engine
 from app.errors import StoreError, VersionRefused
 from app.signature import Array, Batch, Signature
 from app.store.manifest import Golden
 from app.store.samples import Sample
-from app.wire.json_body import jsonable
+from app.wire.json_body import dump, jsonable
 from app.wire.rows import from_rows
 
 # The service's exactness contract; float32 answers can be no closer than their own digits.
@@ -65,46 +67,37 @@ def golden_batch(signature: Signature, rows: list[Any]) -> Batch:
 
 
 def difference(answer: Answer, expected: Answer, *, values: bool = True) -> str | None:
-    """Say how two answers differ under the exactness contract, or return None where they agree."""
-    if isinstance(answer, list) or isinstance(expected, list):
-        if not (isinstance(answer, list) and isinstance(expected, list) and len(answer) == len(expected)):
-            return "the number of outputs differs"
-        told = (difference(part, other, values=values) for part, other in zip(answer, expected, strict=True))
-        return next((text for text in told if text is not None), None)
-    if answer.shape != expected.shape:
-        return f"shape {answer.shape} instead of {expected.shape}"
-    if not values:
-        return None
-    if answer.dtype.kind in "fc" and expected.dtype.kind in "fiu":
-        return _numeric_difference(answer, expected)
-    equal = np.asarray(answer.astype(object) == expected.astype(object))
-    if equal.all():
-        return None
-    where = tuple(int(index) for index in np.argwhere(~equal)[0])
-    return f"{answer[where]!r} instead of {expected[where]!r} in row {where[0]}"
+    """Say how two answers differ under the exactness contract, or return None where they agree.
+
+    Without `values` only shapes are compared.
+    """
+    parts = answer if isinstance(answer, list) else [answer]
+    others = expected if isinstance(expected, list) else [expected]
+    if len(parts) != len(others):
+        return f"{len(parts)} outputs instead of {len(others)}"
+    for part, other in zip(parts, others, strict=True):
+        if part.shape != other.shape:
+            return f"shape {part.shape} instead of {other.shape}"
+        wrong = np.argwhere(~_agreeing(part, other)) if values else np.empty(0)
+        if len(wrong):
+            where = tuple(wrong[0].tolist())
+            return f"{part[where]!r} instead of {other[where]!r} in row {where[0]}"
+    return None
 
 
-def _numeric_difference(answer: Array, expected: Array) -> str | None:
-    tolerance = max(RTOL, _EPSILONS * float(np.finfo(answer.dtype).eps)) if answer.dtype != np.float64 else RTOL
-    finite = np.isfinite(answer)
-    close = np.isclose(answer, expected, rtol=tolerance, atol=max(ATOL, tolerance * ATOL), equal_nan=True)
+def _agreeing(answer: Array, expected: Array) -> npt.NDArray[np.bool_]:
+    """Compare value by value: labels exactly, numbers within the tolerances."""
+    if answer.dtype.kind != "f" or expected.dtype.kind not in "fiu":
+        return np.asarray(answer.astype(object) == expected.astype(object), dtype=bool)
+    rtol = RTOL if answer.dtype == np.float64 else max(RTOL, _EPSILONS * float(np.finfo(answer.dtype).eps))
+    close = np.isclose(answer, expected, rtol=rtol, atol=ATOL)
     # The manifest writes infinities as null, which is read as NaN.
-    close |= ~finite & ~np.isfinite(expected)
-    if close.all():
-        return None
-    where = tuple(int(index) for index in np.argwhere(~close)[0])
-    return f"{answer[where]!r} instead of {expected[where]!r} in row {where[0]}"
+    return np.asarray(close | (~np.isfinite(answer) & ~np.isfinite(expected)))
 
 
 def _plain(answer: Answer) -> Any:
-    if isinstance(answer, list):
-        return [_plain(part) for part in answer]
-    values = jsonable(answer)
-    return (
-        np.where(np.isfinite(values), values.astype(object), None).tolist()
-        if answer.dtype.kind == "f"
-        else (values.tolist() if isinstance(values, np.ndarray) else values)
-    )
+    """Return an answer as JSON values: float32 widened, NaN and infinities as None."""
+    return orjson.loads(dump([jsonable(part) for part in answer] if isinstance(answer, list) else jsonable(answer)))
 
 
 def _restored(expected: Any, answer: Answer) -> Answer:

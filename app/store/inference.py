@@ -47,7 +47,10 @@ def infer_signature(estimator: Any, sample: Sample) -> Signature:
 
 
 def infer_task(estimator: Any, container: Container, methods: Sequence[str]) -> str:
-    """Name what the estimator is for: classification, regression, clustering, outlier, transform, text-classification."""
+    """Name what the estimator is for.
+
+    One of classification, regression, clustering, outlier, transform and text-classification.
+    """
     kind = getattr(estimator, "_estimator_type", None) or _tagged_kind(estimator)
     if kind == "classifier" and container == "texts":
         return "text-classification"

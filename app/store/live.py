@@ -126,8 +126,8 @@ class LiveModels:
         if "default" in names:
             return "default"
         raise NotFound(
-            f"there are several models and none is the default; ask /models/<name>/predict with one of {_shown(names)}, "
-            "or set DEFAULT_MODEL"
+            "there are several models and none is the default; ask /models/<name>/predict with one of "
+            f"{_shown(names)}, or set DEFAULT_MODEL"
         )
 
     def text_name(self) -> str:
@@ -157,7 +157,7 @@ class LiveModels:
         return serving
 
     def manifest(self, name: str, version: int | None = None) -> Manifest:
-        """Return a served version's manifest, the one that answers for `name` by default; raises as :meth:`get` does."""
+        """Return a served version's manifest, by default that of the one that answers; raises as :meth:`get` does."""
         current = self._current.get(name)
         if version is None and current is not None:
             return current.manifest

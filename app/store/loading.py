@@ -135,9 +135,9 @@ def version_mismatch(manifest: Manifest) -> str | None:
 
 def _unpickle(folder: Path, content: dict[str, bytes], *, warn: bool) -> Any:
     try:
-        for path in content:
+        for path, code in content.items():
             if path.startswith(f"{CODE_FOLDER}/"):
-                import_code(content[path], folder / path)
+                import_code(code, folder / path)
         with warnings.catch_warnings():
             if not warn:
                 from sklearn.exceptions import InconsistentVersionWarning

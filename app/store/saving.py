@@ -32,7 +32,7 @@ class Saved:
     promoted: bool
 
 
-def save(
+def save(  # noqa: PLR0913  # each is one thing to say of a version, all but three by name and optional
     estimator: Any,
     X: Any,
     name: str,
