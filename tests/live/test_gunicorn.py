@@ -1,0 +1,169 @@
+"""The service itself: `gunicorn -c gunicorn.conf.py` with several workers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from processes import ROOT, Client, Load, Server, listens, post_head, wait_until
+
+from app.store import ModelStore, Saved
+
+Start = Callable[..., Server]
+Publish = Callable[..., Saved]
+
+
+def predicting(server: Server, rows: int = 3) -> Callable[[], Callable[[], tuple[int, int, list[float]]]]:
+    """What a client of a Load does: predict, and tell status, version and values."""
+
+    def connect() -> Callable[[], tuple[int, int, list[float]]]:
+        client = server.client()
+
+        def ask() -> tuple[int, int, list[float]]:
+            answer = client.predict([[0.0, 1.0]] * rows)
+            assert answer.status == 200, answer
+            return answer.status, answer.version, answer.json["y_pred"]
+
+        return ask
+
+    return connect
+
+
+def versions_seen(server: Server, times: int = 20) -> set[int]:
+    """Ask on new connections, so that every worker has its turn."""
+    seen = set()
+    for _ in range(times):
+        with server.client() as client:
+            seen.add(client.predict([[0, 1]]).version)
+    return seen
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels."""
+    with server.client() as client:
+        lines = client.get("/metrics").body.decode().splitlines()
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    found = [line for line in lines if line.startswith((f"{name}{{", f"{name} ")) and all(w in line for w in wanted)]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def test_a_request_in_flight_is_finished_when_the_service_is_told_to_stop(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn()
+    body = json.dumps({"x": [[0.0, 1.0]]}).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as peer:
+        peer.sendall(post_head(len(body)) + body[:5])
+        wait_until(lambda: metric(server, "maas_requests_in_flight") > 1, "the request is in flight")
+        server.process.terminate()
+        wait_until(lambda: not listens(server.port), "nothing new is accepted")
+        peer.sendall(body[5:])
+        reply = peer.makefile("rb").read()
+    assert reply.startswith(b"HTTP/1.1 200 "), reply
+    assert json.loads(reply.split(b"\r\n\r\n", 1)[1]) == {"y_pred": [1.0]}
+    assert server.process.wait(30) == 0
+
+
+def test_promoting_under_load_loses_no_request_and_mixes_no_versions(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn()
+    with Load(predicting(server)) as load:
+        for version in range(2, 6):
+            publish()
+            wait_until(lambda version=version: versions_seen(server) == {version}, f"all workers serve {version}")
+    assert not load.faults
+    assert all(values == [float(version)] * 3 for _, version, values in load.answers)
+    assert {version for _, version, _ in load.answers} >= {1, 5}
+
+
+def test_a_broken_version_is_refused_and_the_one_before_goes_on_answering(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn()
+    broken = publish(promote=False)
+    model = broken.path / "model.joblib"
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    with Load(predicting(server)) as load:
+        ModelStore(broken.path.parents[1]).promote("m", broken.version)
+        wait_until(lambda: metric(server, "maas_model_loads_total", outcome="refused"), "the refusal is counted")
+    assert not load.faults
+    assert {version for _, version, _ in load.answers} == {1}
+    assert "model.joblib" in server.output()
+    assert "Traceback" not in server.output()
+    publish()
+    wait_until(lambda: versions_seen(server) == {3}, "a sound version is served")
+
+
+def test_without_a_model_it_is_alive_and_not_ready_until_one_is_trained(gunicorn: Start, tmp_path: Path) -> None:
+    server = gunicorn(wait_for="/healthz")
+    with server.client() as client:
+        assert client.get("/readyz").status == 503
+        answer = client.predict([[5.1, 3.5, 1.4, 0.2]])
+    assert answer.status == 503
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "Retry-After" in answer.headers
+    assert "train" in answer.json["detail"]
+    train(tmp_path / "store", "--dataset", "iris", "--name", "iris")
+    server.wait_for("/readyz")
+    with server.client() as client:
+        assert client.predict([[5.1, 3.5, 1.4, 0.2]]).json == {"y_pred": ["setosa"]}
+
+
+def train(store: Path, *arguments: str) -> None:
+    command = [sys.executable, "scripts/train.py", *arguments]
+    environ = {"PATH": "/usr/bin:/bin", "MODEL_STORE": str(store)}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_metrics_are_those_of_all_workers_together(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn(WEB_CONCURRENCY="3")
+    before = metric(server, "maas_requests_total", route="/predict", status="200")
+    for _ in range(60):
+        with server.client() as client:
+            assert client.predict([[0, 1], [2, 3]]).status == 200
+    counted = before + 60
+
+    def told() -> set[float]:
+        return {metric(server, "maas_requests_total", route="/predict", status="200") for _ in range(10)}
+
+    wait_until(lambda: told() == {counted}, "every worker tells the sum of all")
+    assert metric(server, "maas_rows_total", model="m") == 2 * counted
+    assert metric(server, "maas_model_version", model="m") == 1
+    assert metric(server, "maas_request_duration_seconds_count", route="/predict") == counted
+    with server.client() as client:
+        text = client.get("/metrics").body.decode()
+    for pid in [server.process.pid, *server.children()]:
+        assert f'pid="{pid}"' in text
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_counts_stay(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn()
+    for _ in range(20):
+        with server.client() as client:
+            client.predict([[0, 1]])
+    wait_until(lambda: metric(server, "maas_requests_total", route="/predict") == 20, "all are counted")
+    killed, *_ = server.children()
+    subprocess.run(["kill", "-9", str(killed)], check=True)
+    wait_until(lambda: len(server.children()) == 2 and killed not in server.children(), "another worker is there")
+    server.wait_for("/readyz")
+    assert metric(server, "maas_requests_total", route="/predict") == 20
+
+
+def test_many_at_once_are_all_answered(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn()
+    clients = [Client(server.port) for _ in range(40)]
+    answers: list[Any] = []
+    for client in clients:
+        body = json.dumps({"x": [[0, 1]]}).encode()
+        client.connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+    for client in clients:
+        answers.append(client.connection.getresponse().status)
+        client.close()
+    assert set(answers) == {200}
