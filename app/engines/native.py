@@ -31,7 +31,9 @@ class SklearnEngine:
     def run(self, batch: Batch, method: str) -> Answer:
         """Return ``estimator.<method>(rows)`` as dense arrays."""
         rows = to_frame(batch, self._signature) if self._signature.container == "frame" else batch.data
-        return as_arrays(getattr(self._estimator, method)(rows))
+        # An infinite answer (the logarithm of a probability of 0) is an answer, not an accident.
+        with np.errstate(all="ignore"):
+            return as_arrays(getattr(self._estimator, method)(rows))
 
 
 def to_frame(batch: Batch, signature: Signature) -> pd.DataFrame:

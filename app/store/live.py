@@ -68,6 +68,7 @@ class LiveModels:
         self._allow_mismatch = allow_mismatch
         self._observer = observer
         self._seen: dict[str, tuple[int, int]] = {}
+        self._pending: set[str] = set()
         self._serving: dict[str, Serving] = {}
         self._current: dict[str, LoadedModel] = {}
         self._loaded: dict[Key, LoadedModel] = {}
@@ -78,7 +79,6 @@ class LiveModels:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._looked = threading.Event()
 
     # What requests ask
 
@@ -101,8 +101,6 @@ class LiveModels:
         Unavailable
             No model yet, or this one cannot be loaded, or not in time.
         """
-        if not self._looked.is_set():
-            self._looked.wait(timeout)
         name = self.default_name() if name is None else name
         model = self._current.get(name) if version is None else self._loaded.get((name, version))
         if model is None or (version is not None and version not in self._serving[name].served):
@@ -199,7 +197,8 @@ class LiveModels:
     # What the watcher does
 
     def start(self) -> None:
-        """Start to watch the store, in a thread that ends with the process."""
+        """Look at what there is, and start to watch it in a thread that ends with the process."""
+        self._pending |= set(self._read_changes())
         threading.Thread(target=self._watch, name="model-watcher", daemon=True).start()
 
     def stop(self) -> None:
@@ -218,13 +217,13 @@ class LiveModels:
 
     def refresh(self) -> None:
         """Look at the store once: load what is newly promoted and what requests wait for, drop what is gone."""
-        changed = self._read_changes()
-        self._looked.set()
+        self._pending |= set(self._read_changes())
         self._load_wanted()
         first = self._default if self._default is not None else "default"
-        for name in sorted(changed, key=lambda name: name != first):
+        for name in sorted(self._pending, key=lambda name: (name != first, name)):
             self._follow(name)
             self._load_wanted()
+        self._pending.clear()
         self._evict()
 
     def _read_changes(self) -> list[str]:
