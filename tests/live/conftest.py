@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from processes import Server, need, start_gunicorn, start_nginx
-from sklearn.dummy import DummyRegressor
+from processes import Server, need, save_constant, start_gunicorn, start_nginx
 
-from app.store import Saved, save
-
-ROWS = np.arange(12.0).reshape(6, 2)
+from app.store import Saved
 
 
 @pytest.fixture
@@ -23,8 +19,7 @@ def publish(tmp_path: Path) -> Callable[..., Saved]:
     def publish(promote: bool = True) -> Saved:
         nonlocal made
         made += 1
-        estimator = DummyRegressor(strategy="constant", constant=float(made)).fit(ROWS, ROWS[:, 0])
-        saved = save(estimator, ROWS, "m", root=tmp_path / "store", promote=promote)
+        saved = save_constant(tmp_path / "store", float(made), promote=promote)
         assert saved.version == made
         return saved
 

@@ -17,7 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
+from sklearn.dummy import DummyRegressor
+
+from app.store import Saved, save
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -42,6 +46,13 @@ def need(tool: str, *, there: bool | None = None) -> None:
     if tool in os.environ.get("LIVE_REQUIRE", "").split(","):
         pytest.fail(f"LIVE_REQUIRE names {tool}, which is not here")
     pytest.skip(f"needs {tool}, which is not here")
+
+
+def save_constant(store: Path, value: float, *, promote: bool = True) -> Saved:
+    """Save the next version of the model `m`, which takes two numbers and answers `value`."""
+    rows = np.arange(12.0).reshape(6, 2)
+    estimator = DummyRegressor(strategy="constant", constant=value).fit(rows, rows[:, 0])
+    return save(estimator, rows, "m", root=store, promote=promote)
 
 
 def free_port() -> int:
@@ -226,10 +237,11 @@ def listens(port: int) -> bool:
 class Load:
     """Clients that ask on and on, each on a connection of its own, until the block ends.
 
-    ``answers`` holds what `look` made of each answer; ``faults`` what went wrong.
+    ``answers`` holds what `ask` made of each answer; ``faults`` what went wrong.
     """
 
-    ask: Callable[[], Callable[[], Any]]
+    port: int
+    ask: Callable[[Client], Any]
     clients: int = 4
     answers: list[Any] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
@@ -239,12 +251,12 @@ class Load:
         self._threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
 
     def _run(self) -> None:
-        try:
-            ask = self.ask()
-            while not self._stop.is_set():
-                self.answers.append(ask())
-        except BaseException as fault:  # the test reports it
-            self.faults.append(fault)
+        with Client(self.port) as client:
+            try:
+                while not self._stop.is_set():
+                    self.answers.append(self.ask(client))
+            except BaseException as fault:  # the test reports it
+                self.faults.append(fault)
 
     def __enter__(self) -> Load:
         for thread in self._threads:

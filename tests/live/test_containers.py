@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -90,7 +90,7 @@ def compose() -> Iterator[Compose]:
 def test_an_empty_store_got_its_first_model_and_answers_through_nginx(compose: Compose) -> None:
     with compose.client() as client:
         answer = client.predict(SETOSA, **{"X-Request-Id": "from-the-test"})
-    assert answer.json == {"y_pred": ["setosa"]}
+    assert answer.json == {"y_pred": [0]}
     assert answer.headers["X-Model-Name"] == "iris"
     assert answer.headers["Server"] == "nginx"
     lines = [json.loads(line) for line in docker("logs", compose.container("nginx")).splitlines() if line[:1] == "{"]
@@ -99,20 +99,15 @@ def test_an_empty_store_got_its_first_model_and_answers_through_nginx(compose: C
 
 
 def test_a_model_trained_inside_answers_without_a_failed_request(compose: Compose) -> None:
-    def connect() -> Callable[[], int]:
-        client = compose.client()
-
-        def ask() -> int:
-            answer = client.predict(SETOSA)
-            assert answer.status == 200, answer
-            assert answer.json == {"y_pred": ["setosa"]}
-            return answer.version
-
-        return ask
+    def ask(client: Client) -> int:
+        answer = client.predict(SETOSA)
+        assert answer.status == 200, answer
+        assert answer.json == {"y_pred": [0]}
+        return answer.version
 
     with compose.client() as client:
         before = client.predict(SETOSA).version
-    with Load(connect, clients=2) as load:
+    with Load(compose.port, ask, clients=2) as load:
         train = ("python", "scripts/train.py", "--dataset", "iris", "--name", "iris", "--promote", "always")
         compose("run", "--rm", "app", *train)
         wait_until(lambda: load.faults or load.answers[-1] == before + 1, "the new version answers")

@@ -14,7 +14,20 @@ from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
-from processes import ROOT, Answer, Load, Server, free_port, need, post_head, raw, wait_until
+from processes import (
+    ROOT,
+    Answer,
+    Client,
+    Load,
+    Server,
+    free_port,
+    need,
+    post_head,
+    raw,
+    save_constant,
+    start_gunicorn,
+    wait_until,
+)
 
 from app.store import Saved
 
@@ -44,11 +57,18 @@ def is_problem_of_nginx(answer: Answer, status: int) -> bool:
     return bool(problem["title"] and problem["detail"])
 
 
-@pytest.fixture
-def service(gunicorn: Start, publish: Publish) -> Server:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The service with its own limits and one model, which answers 1."""
     need("nginx")
-    publish()
-    return gunicorn()
+    folder = tmp_path_factory.mktemp("service")
+    save_constant(folder / "store", 1.0)
+    server = start_gunicorn(folder / "store", folder)
+    try:
+        server.wait_for("/readyz")
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture
@@ -78,12 +98,17 @@ def test_predictions_pass_on_a_connection_that_stays_open(service: Server, nginx
 
 
 def test_connections_to_the_service_are_used_again(service: Server, nginx: Start) -> None:
+    before = connections_to(service.port)
     with nginx(service).client() as client:
         for _ in range(100):
             assert client.predict([[0, 1]]).status == 200
-    remote = f":{service.port:04X}"
-    table = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    assert 1 <= sum(line.split()[2].endswith(remote) for line in table) < 20
+        assert 1 <= len(connections_to(service.port) - before) < 10
+
+
+def connections_to(port: int) -> set[str]:
+    """The local ends of this machine's connections to a port, the closed ones of the last minute too."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return {row[1] for row in rows if row[2].endswith(f":{port:04X}")}
 
 
 def test_a_request_id_passes_and_a_missing_or_wrong_one_is_made(service: Server, nginx: Start) -> None:
@@ -206,11 +231,10 @@ def test_admin_routes_are_open_to_this_machine_and_ask_for_the_key(service: Serv
 def test_a_killed_worker_costs_no_prediction(service: Server, nginx: Start) -> None:
     proxy = nginx(service)
 
-    def connect() -> Callable[[], int]:
-        client = proxy.client()
-        return lambda: client.predict([[0.0, 1.0]] * 50).status
+    def ask(client: Client) -> int:
+        return client.predict([[0.0, 1.0]] * 50).status
 
-    with Load(connect, clients=6) as load:
+    with Load(proxy.port, ask, clients=6) as load:
         for _ in range(4):
             victim, *_ = wait_until(lambda: pids if len(pids := service.children()) == 2 else [], "two workers run")
             answered = len(load.answers)
