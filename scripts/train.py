@@ -40,6 +40,7 @@ Estimators (--estimator)
   regression       linear ridge lasso elastic-net
 """
 
+_LARGEST_SEED = 2**32 - 1
 _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
 
 
@@ -73,7 +74,9 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     help="A known service done properly, see below.",
 )
 @click.option("--name", help="The model's name in the store.  [default: the file's or the data set's]")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True, help="Of every random choice.")
+@click.option(
+    "--seed", type=click.IntRange(0, _LARGEST_SEED), metavar="N", default=42, show_default=True, help="Of all chance."
+)
 @click.option(
     "--test-size",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -49,11 +49,12 @@ class Columns:
         return list(self.kinds.values()) == ["text"] and not self.dropped
 
 
-def find_columns(features: pd.DataFrame) -> tuple[pd.DataFrame, Columns]:
+def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.DataFrame, Columns]:
     """Find each feature's kind.
 
     Returns the features, those written as text but holding dates turned into ``datetime64``, and
-    the kinds. A column that is constant, all missing or an identifier is named in ``dropped``.
+    the kinds. A column that is constant, all missing or an identifier is named in ``dropped``,
+    unless `keep_all` says that each is to be used.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def find_columns(features: pd.DataFrame) -> tuple[pd.DataFrame, Columns]:
     kinds: dict[str, Kind] = {}
     dropped: dict[str, str] = {}
     for name, column in converted.items():
-        reason = _why_useless(column, name)
+        reason = None if keep_all else _why_useless(column, name)
         if reason is None:
             kinds[name] = find_kind(column)
         else:
@@ -97,8 +98,7 @@ def _convert(column: pd.Series[Any], name: str) -> pd.Series[Any]:
         _refuse_infinite(column, name)
     if not types.is_string_dtype(column.dtype):
         return column
-    dates = _as_dates(column)
-    if dates is not None:
+    if (dates := _as_dates(column)) is not None:
         return dates
     _refuse_stray_words(column, name)
     return column
@@ -134,7 +134,8 @@ def _refuse_stray_words(column: pd.Series[Any], name: str) -> None:
         where = f"column {name!r}, row {stray.index[0] + 1}"
         others = f"as the {len(present) - len(stray)} others are"
         raise TrainingError(
-            f"{where}: {str(stray.iloc[0])[:40]!r} is not a number, {others}; correct it, leave it empty or --drop the column"
+            f"{where}: {str(stray.iloc[0])[:40]!r} is not a number, {others}; "
+            "correct it, leave it empty or --drop the column"
         )
 
 

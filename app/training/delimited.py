@@ -90,7 +90,8 @@ def _name_counter(names: list[str]) -> tuple[list[str], str | None]:
 
 def _parse(content: bytes, layout: Layout, names: list[str], source: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(
+        # The stubs know csv's quoting only as literals.
+        frame: pd.DataFrame = pd.read_csv(  # type: ignore[call-overload]
             io.BytesIO(content),
             sep=r"\s+" if layout.separator == " " else layout.separator,
             header=0 if layout.has_header else None,
@@ -102,6 +103,7 @@ def _parse(content: bytes, layout: Layout, names: list[str], source: str) -> pd.
             low_memory=False,
             float_precision="round_trip",
         )
+        return frame
     except pd.errors.ParserError as fault:
         raise TrainingError(f"{source}: {_reason(str(fault))}") from fault
 

@@ -32,7 +32,7 @@ class Family:
 
 
 def find_family(name: str, task: Task, *, texts: bool = False) -> Family:
-    """Return the family called `name`; for texts alone naive Bayes is the multinomial one.
+    """Return the family called `name`, in the form that suits texts where `texts` are all there is.
 
     Raises
     ------
@@ -42,11 +42,7 @@ def find_family(name: str, task: Task, *, texts: bool = False) -> Family:
     families = families_of(task)
     if name not in families:
         raise TrainingError(f"there is no {task} estimator {name!r}; there are {', '.join(families)}")
-    if texts and name == "naive-bayes":
-        from sklearn.naive_bayes import MultinomialNB
-
-        return Family(lambda seed: MultinomialNB(alpha=0.1), scaled=False)
-    return families[name]
+    return _text_classifiers().get(name, families[name]) if texts and task == "classification" else families[name]
 
 
 def default_name(task: Task, n_rows: int, *, texts: bool) -> str:
@@ -59,6 +55,22 @@ def default_name(task: Task, n_rows: int, *, texts: bool) -> str:
 def families_of(task: Task) -> dict[str, Family]:
     """Return the families for `task` by name."""
     return _classifiers() if task == "classification" else _regressors()
+
+
+def _text_classifiers() -> dict[str, Family]:
+    """Return the families that are made otherwise for TF-IDF.
+
+    Its many small weights want little regularisation, and spam, complaints and the like are rare:
+    each class weighs the same.
+    """
+    from sklearn import linear_model, naive_bayes
+
+    return {
+        "logistic": Family(
+            lambda seed: linear_model.LogisticRegression(C=30.0, class_weight="balanced", max_iter=2000), scaled=False
+        ),
+        "naive-bayes": Family(lambda seed: naive_bayes.MultinomialNB(alpha=0.1), scaled=False),
+    }
 
 
 def _classifiers() -> dict[str, Family]:

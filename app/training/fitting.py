@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import joblib
@@ -14,25 +15,33 @@ from app.training.problem import Rows, Target
 from app.training.recipes.base import Recipe, Say
 
 
-def fit(recipe: Recipe, model: Any, X: Rows, y: Target, options: Options, say: Say) -> Any:
-    """Return a fitted copy of `model`; warnings are told through `say`, one line each.
+@dataclass(frozen=True)
+class Fitter:
+    """Fits models as a recipe says; `say` is told its progress and, one line each, the warnings."""
 
-    All cores take part, by joblib's context: the model itself keeps ``n_jobs=None``, which is what
-    a service wants.
+    recipe: Recipe
+    options: Options
+    say: Say
 
-    Raises
-    ------
-    TrainingError
-        The estimator refuses the rows.
-    """
-    model = clone(model)
-    with warnings.catch_warnings(record=True) as caught, joblib.parallel_config(backend="threading", n_jobs=-1):
-        warnings.simplefilter("default")
-        try:
-            recipe.fit(model, X, y, options, say)
-        except ValueError as fault:
-            reason = (str(fault).splitlines() or [""])[0]
-            raise TrainingError(f"{type(model[-1]).__name__} cannot be fitted to these rows: {reason}") from fault
-    for text in dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught):
-        say(f"warning: {text}")
-    return model
+    def fit(self, model: Any, X: Rows, y: Target) -> Any:
+        """Return a fitted copy of `model`.
+
+        All cores take part, by joblib's context: the model itself keeps ``n_jobs=None``, which is
+        what a service wants.
+
+        Raises
+        ------
+        TrainingError
+            The estimator refuses the rows.
+        """
+        model = clone(model)
+        with warnings.catch_warnings(record=True) as caught, joblib.parallel_config(backend="threading", n_jobs=-1):
+            warnings.simplefilter("default")
+            try:
+                self.recipe.fit(model, X, y, self.options, self.say)
+            except ValueError as fault:
+                reason = (str(fault).splitlines() or [""])[0]
+                raise TrainingError(f"{type(model[-1]).__name__} cannot be fitted to these rows: {reason}") from fault
+        for text in dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught):
+            self.say(f"warning: {text}")
+        return model

@@ -50,26 +50,30 @@ def check_names(names: list[str], source: str) -> None:
         raise TrainingError(f"{source}: the name {name!r} is given to columns {places}; each needs its own")
 
 
-def _normalise(column: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
+def _normalise(column: Any, name: str, source: str) -> pd.Series[Any]:
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _normalise(column.astype(dtype.categories.dtype), name, source)
+    missing = bool(column.isna().any())
+    plain: pd.Series[Any] = column
     if types.is_bool_dtype(dtype):
-        return column.astype("boolean" if column.isna().any() else "bool")
-    if types.is_integer_dtype(dtype):
-        return column.astype("float64" if column.isna().any() or str(dtype).lower() == "uint64" else "int64")
-    if types.is_float_dtype(dtype):
-        return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_convert("UTC").dt.tz_localize(None)
-    if types.is_datetime64_dtype(dtype):
-        return column
-    if types.is_object_dtype(dtype) or types.is_string_dtype(dtype):
-        return _normalise_objects(column, name, source)
-    raise TrainingError(f"{source}: column {name!r} holds {dtype}, which no model takes; turn it into numbers or text")
+        plain = column.astype("boolean" if missing else "bool")
+    elif types.is_integer_dtype(dtype):
+        plain = column.astype("float64" if missing or str(dtype).lower() == "uint64" else "int64")
+    elif types.is_float_dtype(dtype):
+        plain = pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
+    elif isinstance(dtype, pd.DatetimeTZDtype):
+        plain = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    elif types.is_object_dtype(dtype) or types.is_string_dtype(dtype):
+        plain = _normalise_objects(column, name, source)
+    elif not types.is_datetime64_dtype(dtype):
+        raise TrainingError(
+            f"{source}: column {name!r} holds {dtype}, which no model takes; turn it into numbers or text"
+        )
+    return plain
 
 
-def _normalise_objects(column: pd.Series[Any], name: str, source: str) -> pd.Series[Any]:
+def _normalise_objects(column: Any, name: str, source: str) -> Any:
     kind = types.infer_dtype(column, skipna=True)
     if kind == "empty":
         return pd.Series(np.nan, index=column.index, dtype="float64")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app import store
@@ -11,12 +11,12 @@ from app.training.data import read_table
 from app.training.datasets import read_dataset
 from app.training.errors import TrainingError
 from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline
-from app.training.fitting import fit
+from app.training.fitting import Fitter
 from app.training.leakage import find_leaks
 from app.training.options import Options, choose_name
 from app.training.preprocess import describe_pipeline
-from app.training.problem import Problem, Rows, drop_columns, frame_problem
-from app.training.promotion import Decision, decide_promotion
+from app.training.problem import Problem, drop_columns, frame_problem
+from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns
@@ -58,10 +58,11 @@ def train(options: Options, report: Report) -> Outcome:
     report.found(problem)
     split = split_rows(problem, options.test_size, options.seed)
     model = recipe.build(problem, options, len(split.y_train))
+    fitter = Fitter(recipe, options, report.say)
     report.building(describe_pipeline(model), len(split.y_train), len(split.y_test))
 
     with report.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
-        model = fit(recipe, model, split.X_train, split.y_train, options, report.say)
+        model = fitter.fit(model, split.X_train, split.y_train)
     with report.step(f"evaluating on {len(split.y_test):,} held-out rows"):
         metrics = evaluate(model, split.X_test, split.y_test, problem.task)
         baseline = evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task)
@@ -69,14 +70,13 @@ def train(options: Options, report: Report) -> Outcome:
     report.evaluated(metrics, baseline, leaks, problem)
 
     data = describe_data(table, problem, split, options)
-    decision = decide_promotion(
-        options.promote, metrics, problem, split, data, name=name, store=options.store
-    )
+    challenger = Challenger(metrics, baseline, data, problem, split)
+    decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
     if options.refit:
         with report.step(f"fitting again on all {len(problem.y):,} rows"):
-            model = fit(recipe, model, problem.X, problem.y, options, report.say)
+            model = fitter.fit(model, problem.X, problem.y)
     with report.step("saving"):
-        saved = save(model, problem, split, options, name=name, decision=decision, metrics=metrics, baseline=baseline, data=data)
+        saved = save(model, challenger, name=name, root=options.store, promote=decision.promote)
     curl = make_curl(make_body(problem, split.X_test), name, options.port)
     report.saved(saved, decision, curl)
     return Outcome(saved, decision, metrics, baseline, curl)
@@ -98,7 +98,13 @@ def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
     if recipe.task and options.task not in (None, recipe.task):
         raise TrainingError(f"the recipe {recipe.name} is for {recipe.task}, not {options.task}")
     table, target = recipe.prepare(table, options.target)
-    problem = frame_problem(table, target, recipe.task or options.task, as_texts=recipe.container == "texts")
+    problem = frame_problem(
+        table,
+        target,
+        recipe.task or options.task,
+        keep_all=recipe.container is not None,
+        as_texts=recipe.container == "texts",
+    )
     check_problem(recipe, problem)
     return problem
 
@@ -122,32 +128,18 @@ def describe_data(table: Table, problem: Problem, split: Split, options: Options
     }
 
 
-def save(  # noqa: PLR0913  # what a manifest records
-    model: Any,
-    problem: Problem,
-    split: Split,
-    options: Options,
-    *,
-    name: str,
-    decision: Decision,
-    metrics: Metrics,
-    baseline: Metrics,
-    data: Mapping[str, Any],
-) -> store.Saved:
+def save(model: Any, challenger: Challenger, *, name: str, root: Path, promote: bool) -> store.Saved:
     """Save the model with its metrics, the baseline's beside them, and the description of the data."""
+    problem = challenger.problem
+    of_texts = problem.container == "texts" and problem.task == "classification"
     return store.save(
         model,
-        sample_rows(split.X_train),
+        challenger.split.X_train[:_SAMPLE_ROWS],
         name,
-        root=options.store,
-        promote=decision.promote,
-        metrics={"main": MAIN_METRIC[problem.task], **metrics, "baseline": baseline},
-        data=data,
-        task="text-classification" if problem.container == "texts" and problem.task == "classification" else problem.task,
+        root=root,
+        promote=promote,
+        metrics={"main": MAIN_METRIC[problem.task], **challenger.metrics, "baseline": challenger.baseline},
+        data=challenger.data,
+        task="text-classification" if of_texts else problem.task,
         feature_names=problem.feature_names,
     )
-
-
-def sample_rows(X: Rows) -> Rows:
-    """Return the first training rows, which the split has shuffled."""
-    return X[:_SAMPLE_ROWS]

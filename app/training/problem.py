@@ -56,13 +56,21 @@ class Problem:
             return "frame"
         return "texts" if isinstance(self.X, list) else "array"
 
+    @property
+    def array(self) -> npt.NDArray[np.float64]:
+        """X where it is an array, for recipes that take nothing else."""
+        if not isinstance(self.X, np.ndarray):
+            raise TypeError(f"these rows are {self.container}")
+        return self.X
+
 
 def frame_problem(
-    table: Table, target: str | None = None, task: Task | None = None, *, as_texts: bool = False
+    table: Table, target: str | None = None, task: Task | None = None, *, keep_all: bool = False, as_texts: bool = False
 ) -> Problem:
     """Separate the target from the features, leave out rows without a target, and find the task.
 
-    With `as_texts` the only feature is a text, however short.
+    With `keep_all` no column is left out for being of no use; with `as_texts` the only feature is a
+    text, however short.
 
     Raises
     ------
@@ -76,11 +84,19 @@ def frame_problem(
     if as_texts:
         columns = Columns((str(features.columns[0]),), {str(features.columns[0]): "text"})
     else:
-        features, columns = find_columns(features)
-    notes += tuple(f"column {name!r} is {reason}: not used" for name, reason in columns.dropped.items())
+        features, columns = find_columns(features, keep_all=keep_all)
+    notes += describe_dropped(columns)
     X = contain(features, columns)
     names = list(map(str, features.columns)) if isinstance(X, np.ndarray) and table.named else None
     return Problem(X, y, task, target, columns, names, table.n_held_out, table.notes + notes)
+
+
+def describe_dropped(columns: Columns) -> tuple[str, ...]:
+    """Say which columns are not used, one line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in columns.dropped.items():
+        by_reason.setdefault(reason, []).append(repr(name))
+    return tuple(f"not used, being {reason}: {_shown(names)}" for reason, names in by_reason.items())
 
 
 def choose_target(table: Table, target: str | None) -> str:
@@ -88,8 +104,7 @@ def choose_target(table: Table, target: str | None) -> str:
     names = list(map(str, table.frame.columns))
     if target is not None:
         if target not in names:
-            shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
-            raise TrainingError(f"{table.source}: there is no column {target!r}; there are {shown}")
+            raise TrainingError(f"{table.source}: there is no column {target!r}; there are {_shown(names)}")
         return target
     if table.target is not None:
         return table.target
@@ -135,7 +150,8 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
         if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype):
             example = str(column.iloc[0])[:40]
             raise TrainingError(
-                f"the target {column.name!r} holds {example!r}, no numbers; use --task classification, or another --target"
+                f"the target {column.name!r} holds {example!r}, no numbers; "
+                "use --task classification, or another --target"
             )
         y = column.to_numpy(dtype=np.float64)
         if not np.isfinite(y).all():
@@ -164,6 +180,10 @@ def find_task(column: pd.Series[Any]) -> Task:
     return "classification" if few and bool((column % 1 == 0).all()) else "regression"
 
 
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+
+
 def _whole_classes(column: pd.Series[Any]) -> Target:
     if not (column % 1 == 0).all():
         example = column[column % 1 != 0].iloc[0]
@@ -177,6 +197,8 @@ def contain(features: pd.DataFrame, columns: Columns) -> Rows:
     """Put the features into the plainest container that holds them."""
     if columns.only_text:
         return features.iloc[:, 0].fillna("").tolist()
-    if columns.all_numbers and all(types.is_numeric_dtype(dtype) and dtype != bool for dtype in features.dtypes):
+    if columns.all_numbers and all(
+        types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) for dtype in features.dtypes
+    ):
         return np.ascontiguousarray(features.to_numpy(dtype=np.float64))
     return features

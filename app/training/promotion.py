@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from app.errors import StoreError
+from app.store import LoadedModel, Manifest, ModelStore, load
 from app.training.evaluation import HIGHER_IS_BETTER, MAIN_METRIC, Metrics, score
 from app.training.problem import Problem, Rows
 from app.training.split import Split
@@ -26,9 +27,18 @@ class Decision:
     reason: str
 
 
-def decide_promotion(  # noqa: PLR0913  # what is compared, on what, where
-    rule: Rule, metrics: Metrics, problem: Problem, split: Split, data: Mapping[str, Any], *, name: str, store: Path
-) -> Decision:
+@dataclass(frozen=True)
+class Challenger:
+    """What is known of a newly trained model: its metrics and a baseline's on the held-out rows, and its data."""
+
+    metrics: Metrics
+    baseline: Metrics
+    data: Mapping[str, Any]
+    problem: Problem
+    split: Split
+
+
+def decide_promotion(rule: Rule, challenger: Challenger, *, name: str, store: Path) -> Decision:
     """Compare the new model with the promoted version of `name` on the same held-out rows; a tie promotes.
 
     A promoted version that was refitted on all rows has seen the held-out ones; where the same rows
@@ -38,25 +48,22 @@ def decide_promotion(  # noqa: PLR0913  # what is compared, on what, where
         return Decision(True, "as asked")
     if rule == "never":
         return Decision(False, "as asked")
-    from app import store as models
-
     try:
-        promoted = models.ModelStore(store).promoted(name)
+        promoted = ModelStore(store).promoted(name)
         if promoted is None:
             return Decision(True, "the first version")
-        champion = models.load(name, promoted, root=store)
+        champion = load(name, promoted, root=store)
     except StoreError as fault:
         return Decision(False, f"the promoted version cannot be loaded to compare with ({fault})")
-    return compare(champion, f"version {promoted}", metrics, problem, split, data)
+    return compare(champion, f"version {promoted}", challenger)
 
 
-def compare(  # noqa: PLR0913  # both models and the rows they are compared on
-    champion: Any, called: str, metrics: Metrics, problem: Problem, split: Split, data: Mapping[str, Any]
-) -> Decision:
-    """Compare by the task's main metric; `champion` has ``estimator`` and ``manifest``."""
+def compare(champion: LoadedModel, called: str, challenger: Challenger) -> Decision:
+    """Compare by the task's main metric; whatever the champion raises speaks against promoting."""
+    problem, split = challenger.problem, challenger.split
     metric = MAIN_METRIC[problem.task]
     manifest = champion.manifest
-    theirs = manifest.metrics.get(metric) if _refitted_on_these(manifest.data, data) else None
+    theirs = manifest.metrics.get(metric) if _refitted_on_these(manifest.data, challenger.data) else None
     if theirs is None:
         try:
             rows = arrange_rows(split.X_test, problem, manifest)
@@ -64,7 +71,7 @@ def compare(  # noqa: PLR0913  # both models and the rows they are compared on
         except Exception as fault:  # whatever a stranger's estimator raises, the new version is not to fail
             reason = (str(fault).splitlines() or [type(fault).__name__])[0]
             return Decision(False, f"{called}, which is promoted, cannot be scored on these rows ({reason})")
-    ours = metrics[metric]
+    ours = challenger.metrics[metric]
     higher = HIGHER_IS_BETTER[metric]
     better, equal = (ours > theirs) == higher, ours == theirs
     relation = "equal to" if equal else "better than" if better else "worse than"
@@ -72,7 +79,7 @@ def compare(  # noqa: PLR0913  # both models and the rows they are compared on
     return Decision(better or equal, verdict)
 
 
-def arrange_rows(X: Rows, problem: Problem, manifest: Any) -> Rows:
+def arrange_rows(X: Rows, problem: Problem, manifest: Manifest) -> Rows:
     """Return the held-out rows in the container and with the columns that the manifest's model takes.
 
     Raises

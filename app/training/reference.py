@@ -33,9 +33,9 @@ def summarise_columns(X: Rows, problem: Problem) -> Statistics:
     numbers = [str(name) for name in X if _is_number(X[name])]
     found = _numbers(X[numbers].to_numpy(dtype=np.float64), tuple(numbers)) if numbers else {}
     texts = problem.columns.of("text")
-    for name in set(X.columns) - set(numbers):
+    for name in set(map(str, X)) - set(numbers):
         found[name] = _texts(X[name]) if name in texts else _other(X[name])
-    return {name: found[name] for name in X}
+    return {name: found[name] for name in map(str, X)}
 
 
 def _is_number(column: pd.Series[Any]) -> bool:

@@ -59,7 +59,7 @@ class Report:
             if names:
                 shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
                 self.say(f"  {len(names)} {plural if len(names) > 1 else kind}: {shown}")
-        for note in _folded(problem.notes):
+        for note in problem.notes:
             self.say(f"note: {note}", "yellow")
 
     def building(self, pipeline: str, n_train: int, n_test: int) -> None:
@@ -107,13 +107,6 @@ def _describe_target(problem: Problem) -> str:
     classes = sorted({str(label) for label in problem.y.tolist()})
     shown = ", ".join(classes[:_MOST_NAMES]) + (", …" if len(classes) > _MOST_NAMES else "")
     return f"classification, {len(classes)} classes: {shown}"
-
-
-def _folded(notes: tuple[str, ...]) -> list[str]:
-    """Shorten a long list of notes: hundreds of constant pixels are one line."""
-    if len(notes) <= _MOST_NAMES:
-        return list(notes)
-    return [*notes[: _MOST_NAMES - 1], f"and {len(notes) - _MOST_NAMES + 1} more such notes"]
 
 
 def _class_grid(classes: dict[str, dict[str, Any]]) -> Grid:

@@ -11,6 +11,9 @@ import pandas as pd
 
 from app.training.problem import Problem, Rows
 
+# Whole numbers below this are exact in a float64.
+_EXACT = 2**53
+
 
 def make_body(problem: Problem, X: Rows) -> dict[str, Any]:
     """Return the JSON body that asks about one of the rows `X`: the first without missing values, if there is one.
@@ -44,5 +47,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, float | int | np.number):
-        return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
+        number = float(value)
+        return int(value) if number.is_integer() and abs(number) < _EXACT else number
     return str(value)

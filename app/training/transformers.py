@@ -50,7 +50,7 @@ def _parts(dates: pd.Series[Any]) -> list[npt.NDArray[np.float64]]:
         parts.hour + parts.minute / 60,
         seconds / _SECONDS_A_DAY,
     )
-    return [column.to_numpy(dtype=np.float64, na_value=np.nan) for column in columns]
+    return [np.asarray(column, dtype=np.float64) for column in columns]
 
 
 class FillText(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -17,8 +17,8 @@ HIDDEN = 128
 _SCALES = (1.0, 16.0, 255.0)
 # Five epochs of few rows are too few steps of the usual size.
 _FEW_ROWS = 10_000
-_BATCH, _RATE = 128, 1e-3
-_SMALL_BATCH, _LARGE_RATE = 16, 5e-3
+_BATCH, _RATE = 64, 1e-3
+_SMALL_BATCH, _LARGE_RATE = 8, 3e-3
 
 
 def build(problem: Problem, options: Options, n_rows: int) -> Any:
@@ -27,8 +27,7 @@ def build(problem: Problem, options: Options, n_rows: int) -> Any:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer
 
-    assert isinstance(problem.X, np.ndarray)
-    greatest = float(np.abs(problem.X).max())
+    greatest = float(np.abs(problem.array).max())
     scale = next((scale for scale in _SCALES if greatest <= scale), greatest)
     few = n_rows < _FEW_ROWS
     network = MLPClassifier(

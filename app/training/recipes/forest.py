@@ -32,11 +32,10 @@ def build(problem: Problem, options: Options, n_rows: int) -> Any:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer
 
-    assert isinstance(problem.X, np.ndarray)
-    _check_logarithms(problem.X, problem)
+    _check_logarithms(problem.array, problem)
     steps: list[tuple[str, Any]] = [("log", FunctionTransformer(np.log1p, feature_names_out="one-to-one"))]
     if options.pca is not None:
-        most = min(n_rows, problem.X.shape[1])
+        most = min(n_rows, problem.array.shape[1])
         if options.pca > most:
             raise TrainingError(f"--pca {options.pca} is more than the {most} components that this data has")
         steps.append(("pca", PCA(n_components=options.pca, random_state=options.seed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import pandas as pd
 from pandas.api import types
 
 from app.training.errors import TrainingError
+from app.training.estimators import find_family
 from app.training.options import Options
-from app.training.preprocess import text_steps
+from app.training.preprocess import build_pipeline
 from app.training.problem import Problem
 from app.training.recipes.base import Recipe
 from app.training.table import Table
@@ -39,16 +41,18 @@ def prepare(table: Table, target: str | None) -> tuple[Table, str | None]:
 def _find_label(frame: pd.DataFrame, text: str) -> str:
     others = [str(name) for name in frame if str(name) != text]
     named = [name for name in others if name.lower() in _LABELS]
-    return named[0] if named else min(others, key=lambda name: frame[name].nunique() or len(frame))
+    return named[0] if named else min(others, key=lambda name: _distinct(frame[name]))
+
+
+def _distinct(column: Any) -> float:
+    """Return how many values a column has; one that is all missing comes last."""
+    count: int = column.nunique()
+    return count if count else math.inf
 
 
 def build(problem: Problem, options: Options, n_rows: int) -> Any:
-    """Return TF-IDF and LogisticRegression, whose classes weigh the same however rare they are."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import Pipeline
-
-    linear = LogisticRegression(C=30.0, class_weight="balanced", max_iter=2000)
-    return Pipeline([*text_steps(dense=False), ("model", linear)])
+    """Return TF-IDF and the logistic regression for texts."""
+    return build_pipeline(problem, find_family("logistic", problem.task, texts=True), options.seed)
 
 
 TEXT = Recipe(
