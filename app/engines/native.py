@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 MAX_DENSE_VALUES = 16 * 1024 * 1024
 
 
+# Kinds whose columns are plain NumPy arrays in a DataFrame, unless their dtype is pandas' own (Int64, Float64).
+_PLAIN = ("number", "integer", "boolean", "any")
+
+
 class SklearnEngine:
     """Asks the fitted estimator, in the container it was fitted on."""
 
@@ -41,19 +45,27 @@ def to_frame(batch: Batch, signature: Signature) -> pd.DataFrame:
     import pandas as pd
 
     columns = cast("dict[str, Array]", batch.data)
-    return pd.DataFrame({column.name: _series(columns[column.name], column) for column in signature.required})
+    arrays = [columns[column.name] for column in signature.required]
+    dtypes = {array.dtype for array in arrays}
+    if len(dtypes) == 1 and all(column.kind in _PLAIN and column.dtype[0].islower() for column in signature.required):
+        # One block of numbers, as pandas has it after reading a table: ten times faster than column by column.
+        return pd.DataFrame(np.stack(arrays).T, columns=[column.name for column in signature.required], copy=False)
+    return pd.DataFrame(
+        {column.name: _values(array, column) for column, array in zip(signature.required, arrays, strict=True)}
+    )
 
 
-def _series(values: Array, column: Input) -> pd.Series[Any]:
+def _values(array: Array, column: Input) -> Any:
+    """Return a column's values as what pandas holds for the dtype that the estimator was fitted on."""
     import pandas as pd
 
     if column.kind == "category":
-        return pd.Series(pd.Categorical(values, categories=list(column.categories or ())))
+        return pd.Categorical(array, categories=list(column.categories or ()))
     if column.kind == "datetime" and "," in column.dtype:
-        return pd.Series(pd.DatetimeIndex(values, tz="UTC")).astype(pd.api.types.pandas_dtype(column.dtype))
-    if column.kind in ("text", "datetime") or column.dtype[0].isupper() or column.dtype == "boolean":
-        return pd.Series(values, dtype=column.dtype)
-    return pd.Series(values, dtype=values.dtype)
+        return pd.DatetimeIndex(array, tz="UTC").astype(pd.api.types.pandas_dtype(column.dtype))
+    if column.kind in _PLAIN and column.dtype[0].islower():
+        return array
+    return pd.array(array, dtype=pd.api.types.pandas_dtype(column.dtype))
 
 
 def as_arrays(answer: Any) -> Answer:
