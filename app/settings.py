@@ -80,6 +80,13 @@ class Settings:
         return cls(**given)  # type: ignore[arg-type]  # each parser returns its own field's type
 
 
+def keys_file_to_write(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the keys file that ``API_KEYS_FILE`` names, there or not yet, else ``keys.json`` in the checkout."""
+    environ = os.environ if environ is None else environ
+    given = environ.get("API_KEYS_FILE", "")
+    return _path("API_KEYS_FILE", given) if given.strip() else ROOT / "keys.json"
+
+
 def _cores() -> int:
     """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from app.errors import StoreError
 from app.store.disk import sha256
 
 _DIGITS = 16
+# Two threads may load versions with the same code; neither may see half of its module.
+_importing = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,20 @@ def module_name(content: bytes) -> str:
 def import_code(content: bytes, source: Path) -> types.ModuleType:
     """Import bundled code, once in a process; raises StoreError where running it fails."""
     name = module_name(content)
-    if name in sys.modules:
-        return sys.modules[name]
-    module = types.ModuleType(name, f"Bundled with a model: {source.name}")
-    module.__file__ = str(source)
-    sys.modules[name] = module
-    try:
-        exec(compile(content, str(source), "exec"), vars(module))  # noqa: S102  # its digest was checked; running it is the point
-    except BaseException as fault:
-        del sys.modules[name]
-        raise StoreError(f"{source.name} cannot be imported: {type(fault).__name__}: {fault}") from fault
-    return module
+    with _importing:
+        if name in sys.modules:
+            return sys.modules[name]
+        module = types.ModuleType(name, f"Bundled with a model: {source.name}")
+        module.__file__ = str(source)
+        sys.modules[name] = module
+        try:
+            exec(compile(content, str(source), "exec"), vars(module))  # noqa: S102  # its digest was checked; running it is the point
+        except BaseException as fault:
+            del sys.modules[name]
+            if not isinstance(fault, Exception | SystemExit):
+                raise
+            raise StoreError(f"{source.name} cannot be imported: {type(fault).__name__}: {fault}") from fault
+        return module
 
 
 def rebind(pickled: bytes, bundled: Bundle | None) -> Any:

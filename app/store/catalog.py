@@ -7,48 +7,20 @@ Layout: ``<root>/<name>/<version>/`` holds a version and never changes once it e
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from app.errors import StoreError
 from app.settings import MODEL_NAME
 from app.store import disk
 from app.store.manifest import FILE as MANIFEST_FILE
 from app.store.manifest import Manifest
+from app.store.serving import FILE as SERVING_FILE
+from app.store.serving import Serving
 
-SERVING_FILE = "serving.json"
-
-
-@dataclass(frozen=True)
-class Serving:
-    """What of a model is served.
-
-    Attributes
-    ----------
-    promoted: the version that answers where none is asked for, if any.
-    history: what was promoted, oldest first.
-    labels: versions by label.
-    split: weights of versions by label; shadow: the version that answers unseen. Both are kept, not yet obeyed.
-    latest: the highest version number ever given, so that no number comes twice.
-    """
-
-    promoted: int | None = None
-    history: tuple[int, ...] = ()
-    labels: Mapping[str, int] = field(default_factory=dict)
-    split: Mapping[str, float] = field(default_factory=dict)
-    shadow: int | None = None
-    latest: int = 0
-
-    @property
-    def served(self) -> tuple[int, ...]:
-        """The versions that answer: the promoted one first, then the labelled ones and the one promoted before."""
-        wanted = [self.promoted, *self.labels.values(), *self.history[-2:-1]]
-        return tuple(dict.fromkeys(version for version in wanted if version is not None))
+Stamp = tuple[int, int]
 
 
 class ModelStore:
@@ -58,12 +30,38 @@ class ModelStore:
         self.root = Path(root)
 
     def names(self) -> list[str]:
-        """Return the names of the models that have a version, in alphabetical order."""
+        """Return the names of the models that have a version, in alphabetical order.
+
+        Raises
+        ------
+        StoreError
+            The root is no folder, or cannot be read; a missing one is an empty store.
+        """
         try:
-            folders = [path for path in self.root.iterdir() if MODEL_NAME.fullmatch(path.name) and path.is_dir()]
+            found = [path.name for path in self.root.iterdir() if MODEL_NAME.fullmatch(path.name)]
         except FileNotFoundError:
             return []
-        return sorted(folder.name for folder in folders if self.versions(folder.name))
+        except OSError as fault:
+            raise StoreError(f"the model store {self.root} cannot be read: {fault.strerror}") from fault
+        return sorted(name for name in found if self.versions(name))
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return what changes whenever ``serving.json`` does, by model; one look at each file and no more.
+
+        Raises
+        ------
+        OSError
+            The root or one of the files cannot be looked at.
+        """
+        found: dict[str, Stamp] = {}
+        for path in self.root.iterdir():
+            if MODEL_NAME.fullmatch(path.name):
+                try:
+                    stat = (path / SERVING_FILE).stat()
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                found[path.name] = (stat.st_mtime_ns, stat.st_ino)
+        return found
 
     def versions(self, name: str) -> list[int]:
         """Return the versions of `name`, in ascending order; none where there is no such model."""
@@ -85,7 +83,7 @@ class ModelStore:
     def existing(self, name: str) -> Path:
         """Return the folder of a model that exists; raises StoreError otherwise."""
         folder = self.folder(name)
-        if not folder.is_dir():
+        if not self.versions(name):
             raise StoreError(f"there is no model {name!r}; there are {', '.join(self.names()) or 'none'}")
         return folder
 
@@ -93,7 +91,8 @@ class ModelStore:
         """Return the folder of a version that exists; raises StoreError otherwise."""
         path = self.folder(name) / str(version)
         if not path.is_dir():
-            known = ", ".join(map(str, self.versions(name))) or "none"
+            self.existing(name)
+            known = ", ".join(map(str, self.versions(name)))
             raise StoreError(f"model {name!r} has no version {version}; it has {known}")
         return path
 
@@ -108,12 +107,12 @@ class ModelStore:
         """Return what of `name` is served; an empty Serving where nothing was ever promoted."""
         path = self.folder(name) / SERVING_FILE
         try:
-            fields = orjson.loads(path.read_bytes())
-            known = {key: fields[key] for key in Serving.__dataclass_fields__ if key in fields}
-            return Serving(**known | {"history": tuple(fields["history"])})
+            return Serving.from_json(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return Serving()
-        except (ValueError, TypeError, KeyError) as fault:
+        except OSError as fault:
+            raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
+        except (ValueError, TypeError, KeyError, AttributeError) as fault:
             raise StoreError(f"{path} is damaged: {fault}; promote a version again to write it anew") from fault
 
     def promoted(self, name: str) -> int | None:
@@ -124,42 +123,64 @@ class ModelStore:
         """Turn the staged folder into the next version of `name`.
 
         `manifest` makes the version's manifest from its number, which is known only under the lock.
-        The folder is renamed into place once every byte of it is on the disk.
+        The folder is renamed into place once every byte of it is on the disk; where anything fails, it
+        is back where it was.
         """
-        with disk.write_lock(self.folder(name)):
+        folder = self.folder(name)
+        with disk.write_lock(folder):
             serving = self._serving_or_new(name)
             version = max([serving.latest, *serving.history, *self.versions(name)]) + 1
             disk.write_file(staged / MANIFEST_FILE, manifest(version).to_json())
             disk.sync_folder(staged)
-            staged.rename(self.folder(name) / str(version))
-            disk.sync_folder(self.folder(name))
             serving = replace(serving, latest=version)
-            self._write(name, _promoting(serving, version) if promote else serving)
+            serving = serving.promoting(version) if promote else serving
+            with disk.replacing(folder / SERVING_FILE, serving.to_json()), _moved(staged, folder / str(version)):
+                disk.sync_folder(folder)
             return version
 
     def promote(self, name: str, version: int) -> Serving:
         """Let `version` answer for `name` from now on; raises StoreError where it does not exist."""
-        self.path(name, version)
-        return self._change(name, lambda serving: _promoting(serving, version))
+
+        def take_over(serving: Serving) -> Serving:
+            self.path(name, version)
+            return serving.promoting(version)
+
+        return self._change(name, take_over)
 
     def rollback(self, name: str) -> Serving:
-        """Promote the version that was promoted before; raises StoreError where there is none left."""
+        """Promote the version that was promoted before; raises StoreError where there is none left.
+
+        What was rolled back leaves the history, so that a second rollback goes one step further.
+        Versions that were deleted by hand are passed over.
+        """
 
         def step_back(serving: Serving) -> Serving:
-            if len(serving.history) < 2:  # noqa: PLR2004  # the promoted one and one before it
-                raise StoreError(f"model {name!r} has no earlier promoted version to go back to")
-            before = serving.history[-2]
-            self.path(name, before)
-            return replace(serving, promoted=before, history=serving.history[:-1])
+            version = self.earlier(name, serving)
+            history = list(serving.history[:-1])
+            while history[-1] != version:
+                history.pop()
+            return replace(serving, promoted=version, history=tuple(history))
 
         return self._change(name, step_back)
 
+    def earlier(self, name: str, serving: Serving) -> int:
+        """Return the version that a rollback would promote; raises StoreError where there is none."""
+        there = self.versions(name)
+        for version in reversed(serving.history[:-1]):
+            if version in there and version != serving.promoted:
+                return version
+        raise StoreError(f"model {name!r} has no earlier promoted version to go back to")
+
     def label(self, name: str, version: int, label: str) -> Serving:
         """Point `label` at `version`, which is served under its own number from then on."""
-        self.path(name, version)
         if not MODEL_NAME.fullmatch(label):
             raise StoreError(f"{label!r} cannot be a label: use lower-case letters, digits, '.', '_' or '-'")
-        return self._change(name, lambda serving: replace(serving, labels={**serving.labels, label: version}))
+
+        def point(serving: Serving) -> Serving:
+            self.path(name, version)
+            return replace(serving, labels={**serving.labels, label: version})
+
+        return self._change(name, point)
 
     def unlabel(self, name: str, label: str) -> Serving:
         """Take `label` away; raises StoreError where there is no such label."""
@@ -173,38 +194,48 @@ class ModelStore:
 
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the `keep` newest versions and those that are served; returns what was deleted."""
-        with disk.write_lock(self.existing(name)):
+        with self._writing(name):
             serving = self._serving_or_new(name)
             versions = self.versions(name)
             newest = versions[max(0, len(versions) - keep) :]
             doomed = [version for version in versions if version not in (*newest, *serving.served)]
-            self._delete(name, doomed)
+            self._delete(name, serving.without(doomed), doomed)
             return doomed
 
-    def remove(self, name: str, version: int | None = None) -> None:
-        """Delete one version, or the whole model; raises StoreError for one that is still served."""
-        if version is None:
-            with disk.write_lock(self.existing(name)):
-                shutil.rmtree(self.folder(name))
-            return
-        self.path(name, version)
-        with disk.write_lock(self.folder(name)):
-            if version in self._serving_or_new(name).served:
+    def remove(self, name: str, version: int | None = None) -> list[int]:
+        """Delete one version, or the whole model; returns what was deleted.
+
+        Of a whole model ``serving.json`` stays, with the highest number ever given: a new model of that
+        name goes on counting, so that a name and a number never mean two things.
+
+        Raises
+        ------
+        StoreError
+            There is no such version, or it is still served.
+        """
+        if version is not None:
+            self.path(name, version)
+        with self._writing(name):
+            serving = self._serving_or_new(name)
+            if version is None:
+                versions = self.versions(name)
+                latest = max([serving.latest, *serving.history, *versions])
+                self._delete(name, Serving(latest=latest), versions)
+                return versions
+            if version in serving.served:
                 raise StoreError(
                     f"{name} version {version} is served (promoted, labelled or promoted before); "
                     "promote another one first, or remove the whole model"
                 )
-            self._delete(name, [version])
+            self._delete(name, serving.without([version]), [version])
+            return [version]
 
-    def _delete(self, name: str, versions: list[int]) -> None:
-        # Renamed first: a reader that lists versions meanwhile finds a whole one or none.
+    def _delete(self, name: str, serving: Serving, versions: Collection[int]) -> None:
+        # Nobody is led to a version that goes: what is served is written first.
+        self._write(name, serving)
         for version in versions:
-            doomed = self.folder(name) / f".removed-{version}"
-            (self.folder(name) / str(version)).rename(doomed)
-            shutil.rmtree(doomed)
-        serving = self._serving_or_new(name)
-        left = tuple(version for version in serving.history if version not in versions)
-        self._write(name, replace(serving, history=left))
+            disk.remove_folder(self.folder(name) / str(version))
+        disk.sweep(self.folder(name))
 
     def _serving_or_new(self, name: str) -> Serving:
         try:
@@ -213,17 +244,30 @@ class ModelStore:
             return Serving()
 
     def _change(self, name: str, change: Callable[[Serving], Serving]) -> Serving:
-        with disk.write_lock(self.existing(name)):
+        with self._writing(name):
             serving = change(self._serving_or_new(name))
             self._write(name, serving)
             return serving
 
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Hold the right to change an existing model; raises StoreError where the disk says no."""
+        try:
+            with disk.write_lock(self.existing(name)):
+                yield
+        except OSError as fault:
+            raise StoreError(f"the model store {self.root} cannot be written: {fault.strerror or fault}") from fault
+
     def _write(self, name: str, serving: Serving) -> None:
-        fields: dict[str, Any] = asdict(serving)
-        disk.replace_file(self.folder(name) / SERVING_FILE, orjson.dumps(fields, option=orjson.OPT_INDENT_2))
+        disk.replace_file(self.folder(name) / SERVING_FILE, serving.to_json())
 
 
-def _promoting(serving: Serving, version: int) -> Serving:
-    if serving.promoted == version:
-        return serving
-    return replace(serving, promoted=version, history=(*serving.history, version))
+@contextmanager
+def _moved(source: Path, target: Path) -> Iterator[None]:
+    """Rename a folder; where the block fails, it is renamed back."""
+    source.rename(target)
+    try:
+        yield
+    except BaseException:
+        target.rename(source)
+        raise

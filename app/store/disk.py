@@ -7,9 +7,15 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_STAGING = ".staging-"
+_REMOVED = ".removed-"
+# A folder this old (in seconds) whose maker holds it no more was left by a process that was killed.
+_STALE_SECONDS = 60.0
 
 
 def sha256(content: bytes) -> str:
@@ -25,18 +31,30 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` in the place of `path` in one step: a reader sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+@contextmanager
+def replacing(path: Path, content: bytes, mode: int = 0o644) -> Iterator[None]:
+    """Put `content` in the place of `path` in one step, after the block: a reader sees the old file or the new one.
+
+    `content` is on the disk before the block runs; where the block fails, the old file stays.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
     os.close(handle)
     try:
-        write_file(Path(temporary), content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.chmod(mode)
+        write_file(temporary, content)
+        yield
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put `content` in the place of `path` in one step; nobody whom `mode` keeps out ever sees it."""
+    with replacing(path, content, mode):
+        pass
 
 
 def sync_folder(folder: Path) -> None:
@@ -48,22 +66,67 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what leads to it, and wait until their names are on the disk."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 @contextmanager
 def staging_folder(parent: Path) -> Iterator[Path]:
-    """Give a folder beside its later place; what is left of it after the block is deleted."""
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".staging-", dir=parent))
+    """Give a folder beside its later place; what is left of it after the block is deleted.
+
+    Folders left by processes that were killed are deleted on the way.
+    """
+    make_folder(parent)
+    sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
     folder.chmod(0o755)
     try:
-        yield folder
+        with lock(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete `folder`; it is renamed first, so that who lists its parent meanwhile finds a whole one or none."""
+    doomed = folder.with_name(f"{_REMOVED}{folder.name}-{time.time_ns()}")
+    folder.rename(doomed)
+    sync_folder(folder.parent)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Delete the half-made and half-deleted folders in `parent` that nobody is at work on any more."""
+    for folder in [*parent.glob(f"{_STAGING}*"), *parent.glob(f"{_REMOVED}*")]:
+        try:
+            if time.time() - folder.stat().st_mtime < _STALE_SECONDS:
+                continue
+            with lock(folder, wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue  # somebody holds it, or deleted it first
 
 
 @contextmanager
 def write_lock(folder: Path) -> Iterator[None]:
     """Hold the only right to change `folder`; waits for whoever has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    make_folder(folder)
+    with (folder / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def lock(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock on `folder` itself; without `wait` raises BlockingIOError where somebody else does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)

@@ -83,10 +83,10 @@ def load_version(catalog: ModelStore, name: str, version: int, *, allow_mismatch
     manifest = catalog.manifest(name, version)
     if (manifest.name, manifest.version) != (name, version):
         raise VersionRefused(f"the manifest in {folder} is that of {manifest.name} version {manifest.version}")
-    content = read_verified(folder, manifest)
     mismatch = version_mismatch(manifest)
     if mismatch and not allow_mismatch:
         raise VersionRefused(mismatch)
+    content = read_verified(folder, manifest)
     estimator = _unpickle(folder, content, warn=not mismatch)
     engine = SklearnEngine(estimator, manifest.signature)
     check_golden(engine, manifest.signature, manifest.golden)

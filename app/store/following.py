@@ -1,0 +1,304 @@
+"""Following the store: the one thread that loads, swaps and unloads models, away from the requests.
+
+It alone replaces the :class:`View`; whoever reads one has a consistent picture for as long as they
+hold on to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from app.errors import StoreError, Unavailable
+from app.store.catalog import ModelStore, Stamp
+from app.store.loading import LoadedModel, load_version
+from app.store.serving import Serving
+
+log = logging.getLogger(__name__)
+
+# So many versions are tried, newest first, where the promoted one is refused at the start.
+_MOST_TRIED = 5
+
+Key = tuple[str, int]
+
+
+class Observer(Protocol):
+    """Who wants to know what becomes of the models; the metrics do."""
+
+    def model_loaded(self, name: str, version: int) -> None:
+        """Take note that a version was loaded."""
+
+    def model_refused(self, name: str, version: int) -> None:
+        """Take note that a version could not be loaded."""
+
+    def model_serving(self, name: str, version: int) -> None:
+        """Take note that a version answers for its model from now on."""
+
+    def model_gone(self, name: str) -> None:
+        """Take note that a model answers no more."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a process serves at one moment; never changed, only replaced.
+
+    Attributes
+    ----------
+    serving: what the store says of every model that has a promoted version.
+    current: the version that answers for its model; each of them is in `loaded` too.
+    loaded: the versions in memory.
+    refused: why a version cannot be served.
+    """
+
+    serving: Mapping[str, Serving] = field(default_factory=dict)
+    current: Mapping[str, LoadedModel] = field(default_factory=dict)
+    loaded: Mapping[Key, LoadedModel] = field(default_factory=dict)
+    refused: Mapping[Key, str] = field(default_factory=dict)
+
+    def candidates(self, name: str) -> list[int]:
+        """Return the versions that may answer for `name`: the promoted one, else the one promoted before, and so on."""
+        serving = self.serving[name]
+        versions = dict.fromkeys([serving.promoted, *reversed(serving.history)])
+        return [version for version in versions if version is not None][:_MOST_TRIED]
+
+    def without(self, name: str) -> View:
+        """Return the view in which the model `name` is gone."""
+        return View(
+            {other: serving for other, serving in self.serving.items() if other != name},
+            {other: model for other, model in self.current.items() if other != name},
+            {key: model for key, model in self.loaded.items() if key[0] != name},
+            {key: why for key, why in self.refused.items() if key[0] != name},
+        )
+
+
+def default_of(names: Collection[str], wanted: str | None) -> str | None:
+    """Return the default model's name: the one that is set, else the only one, else ``default``, else None."""
+    if wanted is not None:
+        return wanted
+    if len(names) == 1:
+        return next(iter(names))
+    return "default" if "default" in names else None
+
+
+class Follower:
+    """Keeps :attr:`view` in step with the store; only :meth:`want` and :meth:`touch` may be called from any thread.
+
+    The parameters are those of :class:`app.store.live.LiveModels`.
+    """
+
+    def __init__(
+        self, catalog: ModelStore, *, default: str | None, max_loaded: int, allow_mismatch: bool, observer: Observer
+    ) -> None:
+        self.view = View()
+        self.looked = threading.Event()
+        self._catalog = catalog
+        self._default = default
+        self._max_loaded = max_loaded
+        self._allow_mismatch = allow_mismatch
+        self._observer = observer
+        self._stamps: dict[str, Stamp] = {}
+        self._troubles: dict[str, str] = {}
+        self._last_used: dict[Key, float] = {}
+        self._wanted: dict[tuple[str, int | None], Future[LoadedModel]] = {}
+        self._lock = threading.Lock()
+
+    def want(self, name: str, version: int | None) -> Future[LoadedModel]:
+        """Ask for a version, or for the one that answers (None), to be loaded at the next :meth:`refresh`."""
+        with self._lock:
+            return self._wanted.setdefault((name, version), Future())
+
+    def touch(self, model: LoadedModel) -> None:
+        """Take note that a model is in use."""
+        self._last_used[model.name, model.version] = time.monotonic()
+
+    def refresh(self) -> None:
+        """Look at the store once: load what is newly promoted and what requests wait for, drop what is gone."""
+        changed = self._read_changes()
+        self.looked.set()
+        self._grant_wishes()
+        first = self._default if self._default is not None else "default"
+        for name in sorted(changed, key=lambda name: (name != first, name)):
+            self._follow(name)
+            self._grant_wishes()
+        self.view = self._trimmed(self.view, None)
+
+    # Reading the store
+
+    def _read_changes(self) -> list[str]:
+        """Read every ``serving.json`` that is new or was replaced; returns the names of these models."""
+        try:
+            stamps = self._catalog.stamps()
+        except FileNotFoundError as fault:
+            if self.view.serving:
+                self._report("", f"the model store is not there ({fault.filename})")
+            return []
+        except OSError as fault:
+            self._report("", f"the model store cannot be read: {fault}")
+            return []
+        self._troubles.pop("", None)
+        replaced = [name for name, stamp in stamps.items() if self._stamps.get(name) != stamp]
+        changed = [name for name in replaced if self._read(name, stamps[name])]
+        for name in list(self._stamps.keys() - stamps.keys()):
+            self._forget(name)
+        return changed
+
+    def _read(self, name: str, stamp: Stamp) -> bool:
+        """Read what of `name` is served; returns whether something is."""
+        try:
+            serving = self._catalog.serving(name)
+        except StoreError as fault:
+            self._report(name, f"model {name}: {fault}")
+            return False
+        self._troubles.pop(name, None)
+        if serving.promoted is None:
+            self._forget(name)
+        else:
+            self.view = replace(self.view, serving={**self.view.serving, name: serving})
+        self._stamps[name] = stamp
+        return serving.promoted is not None
+
+    def _report(self, name: str, trouble: str) -> None:
+        """Log what is wrong with the store, once; it is looked at again and again."""
+        if self._troubles.get(name) != trouble:
+            self._troubles[name] = trouble
+            log.error("%s; what is served stays as it is", trouble)
+
+    def _forget(self, name: str) -> None:
+        self._stamps.pop(name, None)
+        if name in self.view.serving:
+            self.view = self.view.without(name)
+            self._observer.model_gone(name)
+            log.info("model %s is gone", name)
+
+    # Loading
+
+    def _follow(self, name: str) -> None:
+        """Bring the version that answers for `name` in step with what is promoted."""
+        refused = {key: why for key, why in self.view.refused.items() if key[0] != name}
+        self.view = replace(self.view, refused=refused)
+        promoted = self.view.serving[name].promoted
+        current = self.view.current.get(name)
+        if current is None:
+            # Loaded when somebody asks for it, where there is no room.
+            if len(self.view.loaded) < self._max_loaded or name == self._default_name():
+                self._find_current(name)
+            return
+        if current.version == promoted and self._is_unchanged(current):
+            return
+        model = self._load((name, promoted)) if promoted is not None else None
+        if model is not None:
+            self._answer_with(model)
+
+    def _find_current(self, name: str) -> LoadedModel | None:
+        """Find a version that answers for `name`; returns None where all are refused.
+
+        A worker that starts while a broken version is promoted serves what its siblings go on serving.
+        """
+        if name in self.view.current:
+            return self.view.current[name]
+        for version in self.view.candidates(name):
+            model = self._load((name, version)) if (name, version) not in self.view.refused else None
+            if model is not None:
+                self._answer_with(model)
+                return model
+        return None
+
+    def _answer_with(self, model: LoadedModel) -> None:
+        self.view = self._trimmed(self.view, model, answers=True)
+        self._observer.model_serving(model.name, model.version)
+        log.info("model %s: version %d answers", model.name, model.version)
+
+    def _grant_wishes(self) -> None:
+        with self._lock:
+            wanted, self._wanted = self._wanted, {}
+        for (name, version), future in wanted.items():
+            try:
+                future.set_result(self._granted(name, version))
+            except Exception as fault:
+                future.set_exception(fault)
+
+    def _granted(self, name: str, version: int | None) -> LoadedModel:
+        if name not in self.view.serving:
+            raise Unavailable(f"model {name!r} was removed just now")
+        if version is None:
+            model = self._find_current(name)
+            version = self.view.candidates(name)[0]
+        else:
+            model = self._load((name, version))
+            if model is not None:
+                self.view = self._trimmed(self.view, model)
+        if model is None:
+            raise refusal(name, version, self.view.refused[name, version])
+        return model
+
+    def _load(self, key: Key) -> LoadedModel | None:
+        """Return a version from memory or from the store; None where it is refused."""
+        loaded = self.view.loaded.get(key)
+        if loaded is not None and self._is_unchanged(loaded):
+            return loaded
+        try:
+            model = load_version(self._catalog, *key, allow_mismatch=self._allow_mismatch)
+        except StoreError as fault:
+            self._refuse(key, str(fault))
+            return None
+        except Exception as fault:
+            log.exception("model %s: version %d", *key)
+            self._refuse(key, f"{type(fault).__name__}: {fault}")
+            return None
+        self.touch(model)
+        self._observer.model_loaded(*key)
+        return model
+
+    def _is_unchanged(self, model: LoadedModel) -> bool:
+        """Tell whether the store still means this model by its number; a store may be put in the place of another."""
+        try:
+            return self._catalog.manifest(model.name, model.version) == model.manifest
+        except StoreError:
+            return True
+
+    def _refuse(self, key: Key, why: str) -> None:
+        self.view = replace(self.view, refused={**self.view.refused, key: why})
+        self._observer.model_refused(*key)
+        current = self.view.current.get(key[0])
+        stays = f"version {current.version} stays" if current else "nothing answers in its place yet"
+        log.error("model %s: version %d is refused, %s: %s", *key, stays, why)
+
+    # Unloading
+
+    def _trimmed(self, view: View, newest: LoadedModel | None, *, answers: bool = False) -> View:
+        """Return `view` with the model `newest`, without what is served no more and what is beyond the limit.
+
+        The least recently used goes first, the default model's current version never.
+        """
+        loaded, current = dict(view.loaded), dict(view.current)
+        if newest is not None:
+            loaded[newest.name, newest.version] = newest
+            if answers:
+                current[newest.name] = newest
+        served = [
+            key
+            for key, model in loaded.items()
+            if current.get(key[0]) is model or key[1] in view.serving[key[0]].served
+        ]
+        default = current.get(self._default_name() or "")
+        used = self._last_used
+        served.sort(key=lambda key: (loaded[key] is not default, loaded[key] is not newest, -used.get(key, 0.0)))
+        loaded = {key: loaded[key] for key in served[: self._max_loaded]}
+        for key in list(self._last_used):
+            if key not in loaded:
+                self._last_used.pop(key, None)
+        kept = {name: model for name, model in current.items() if loaded.get((name, model.version)) is model}
+        return replace(view, loaded=loaded, current=kept)
+
+    def _default_name(self) -> str | None:
+        return default_of(self.view.serving.keys(), self._default)
+
+
+def refusal(name: str, version: int, why: str) -> Unavailable:
+    """Make the error for a version that was refused."""
+    return Unavailable(f"{name} version {version} cannot be served: {why}", retry_after=30)
