@@ -21,7 +21,14 @@ from tests.conftest import ClientMaker
 
 ESTIMATORS = {name: cls for name, cls in all_estimators() if hasattr(cls, "predict")}
 REGRESSING = ("MultiOutputRegressor", "RegressorChain", "StackingRegressor", "VotingRegressor")
-SEVERAL_OUTPUTS = ("CCA", "ClassifierChain", "MultiOutputClassifier", "MultiOutputRegressor", "PLSCanonical", "RegressorChain")
+SEVERAL_OUTPUTS = (
+    "CCA",
+    "ClassifierChain",
+    "MultiOutputClassifier",
+    "MultiOutputRegressor",
+    "PLSCanonical",
+    "RegressorChain",
+)
 
 # Rows with labels of three classes, three numbers, and counts; small, so that all of them fit within a minute.
 X, LABELS = load_iris(return_X_y=True)
@@ -71,7 +78,7 @@ def fit(name: str, estimator: Any) -> tuple[Any, Any]:
         y = (LABELS > 0).astype(int)
     elif name == "CategoricalNB":
         rows = rows.astype(int)
-    elif name in SEVERAL_OUTPUTS or tags.target_tags.multi_output and not tags.target_tags.single_output:
+    elif name in SEVERAL_OUTPUTS or (tags.target_tags.multi_output and not tags.target_tags.single_output):
         y = np.column_stack([y > np.median(y), y > np.mean(y)]) if tags.classifier_tags else np.column_stack([y, -y])
     if tags.target_tags.positive_only:
         y = np.abs(y) + 1

@@ -65,7 +65,8 @@ def _values(array: Array, column: Input) -> Any:
         return pd.DatetimeIndex(array, tz="UTC").astype(pd.api.types.pandas_dtype(column.dtype))
     if column.kind in _PLAIN and column.dtype[0].islower():
         return array
-    return pd.array(array, dtype=pd.api.types.pandas_dtype(column.dtype))
+    dtype: Any = pd.api.types.pandas_dtype(column.dtype)
+    return pd.array(array, dtype=dtype)
 
 
 def as_arrays(answer: Any) -> Answer:

@@ -49,7 +49,9 @@ def register(app: Flask, metrics: Metrics) -> None:
         status = response.status_code
         if status < HTTPStatus.BAD_REQUEST:
             return Response(response.response, status, response.headers)
-        headers = {name: value for name, value in response.headers if name in ("Allow", "Retry-After")}
+        headers = {name: value for name, value in response.headers if name == "Retry-After"}
+        if "Allow" in response.headers:
+            headers["Allow"] = ", ".join(sorted(response.headers["Allow"].split(", ")))
         return _problem(problem.of_status(status, _detail(error, status, headers), g.request_id), status, headers)
 
     @app.errorhandler(Exception)

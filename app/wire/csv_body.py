@@ -39,6 +39,8 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
         raise MalformedBody(f"the body is not UTF-8: byte {fault.start} cannot be read") from None
     except csv.Error as fault:
         raise MalformedBody(f"the body is not CSV: {fault}") from None
+    if b"\0" in body:
+        raise MalformedBody("the body is not CSV: it holds a NUL character")
     header = lines[0] if lines and _is_header(lines[0], signature) else None
     lines = lines[1:] if header else lines
     names = header or list(signature.names)

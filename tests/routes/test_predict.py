@@ -48,7 +48,11 @@ def table() -> tuple[Any, pd.DataFrame]:
     columns = ColumnTransformer(
         [
             ("numbers", SimpleImputer(), ["age", "pclass"]),
-            ("words", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")), ["sex"]),
+            (
+                "words",
+                make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
+                ["sex"],
+            ),
         ]
     )
     return make_pipeline(columns, RandomForestClassifier(5, random_state=0)).fit(frame, [0, 1, 1, 1, 0, 0]), frame
@@ -96,7 +100,9 @@ def test_probabilities_come_with_their_classes(serve: ClientMaker) -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [np.array([True, False] * 10), np.array(["ja", "nein"] * 10), np.array([7, -3] * 10)], ids=["bool", "str", "int"]
+    "labels",
+    [np.array([True, False] * 10), np.array(["ja", "nein"] * 10), np.array([7, -3] * 10)],
+    ids=["bool", "str", "int"],
 )
 def test_labels_keep_their_type(serve: ClientMaker, labels: Any) -> None:
     X = np.arange(20.0).reshape(-1, 1) % 2
@@ -156,7 +162,9 @@ def test_texts_come_as_strings(serve: ClientMaker) -> None:
 
 def test_classify_finds_the_only_model_that_takes_text(serve: ClientMaker, root: Any, iris: Any) -> None:
     texts = ["good", "bad", "good good", "bad bad"]
-    store.save(make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0]), texts, "moods", root=root)
+    store.save(
+        make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0]), texts, "moods", root=root
+    )
     client = serve(*iris, name="iris")
     assert client.post("/classify", json={"text": "good"}).json["label"] == 1
     assert client.post("/models/iris/classify", json={"text": "good"}).status_code == 404
@@ -250,7 +258,10 @@ def test_a_wide_table_is_checked_column_by_column(serve: ClientMaker) -> None:
     model = LinearRegression().fit(frame, frame["c0"])
     client = serve(model, frame)
     record = frame.iloc[0].to_dict()
-    assert client.post("/predict", json={"features": record}).json["prediction"] == model.predict(pd.DataFrame([record]))[0]
+    assert (
+        client.post("/predict", json={"features": record}).json["prediction"]
+        == model.predict(pd.DataFrame([record]))[0]
+    )
     reply = client.post("/predict", json={"features": [record, record | {"c599": "x"}]})
     assert reply.json["errors"][0]["pointer"] == "/features/1/c599"
 
