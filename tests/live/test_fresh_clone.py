@@ -43,7 +43,7 @@ def serve(clone: Path, environ: dict[str, str]) -> Iterator[Serve]:
     started: list[Server] = []
 
     def serve(port: int, *, ready: bool = True) -> Server:
-        log = clone.parent / f"serve-{port}.log"
+        log = clone.parent / f"serve-{port}-{len(started)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["make", "serve", f"PORT={port}"],
