@@ -10,14 +10,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import _checkout  # noqa: F401
 import click
 
 from app.errors import StoreError
 from app.settings import ROOT, Settings, SettingsError
+from app.signature import Signature
 from app.store.catalog import ModelStore
 
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 FIRST_MODEL = ("--dataset", "iris", "--name", "iris")
 
 
@@ -83,14 +86,17 @@ def train_first_model(settings: Settings) -> None:
 
 
 def announce(settings: Settings, store: ModelStore) -> None:
-    """Print where the service will be, and a request that works."""
+    """Print where the service will be and, on this machine's own address, a request that works.
+
+    The request holds a row that the model has seen: fit for the terminal of who trained it, not for the
+    log of a service that others reach.
+    """
     if settings.bind.startswith("unix:"):
         click.echo(f"Serving on {settings.bind}")
         return
-    host = "127.0.0.1" if settings.bind in ("0.0.0.0", "[::]") else settings.bind  # noqa: S104  # a comparison
-    url = f"http://{host}:{settings.port}"
+    url = f"http://{settings.address}"
     click.echo(f"Serving on {url} (Ctrl-C stops)")
-    if line := curl_line(settings, store, url):
+    if settings.bind in LOOPBACK and (line := curl_line(settings, store, url)):
         click.echo(f"Try:  {line}")
 
 
@@ -105,11 +111,18 @@ def curl_line(settings: Settings, store: ModelStore, url: str) -> str | None:
         manifest = store.manifest(name, _promoted(store, name) or 0)
     except StoreError:
         return None
-    row = manifest.golden.rows[0]
-    body = {"text": row} if manifest.signature.container == "texts" else {"X": [row]}
+    body = _body(manifest.signature, manifest.golden.rows[0])
     route = "/predict" if bare else f"/models/{name}/predict"
     data = shlex.quote(json.dumps(body, ensure_ascii=False))
     return f"curl -d {data} -H 'Content-Type: application/json' {url}{route}"
+
+
+def _body(signature: Signature, row: Any) -> dict[str, Any]:
+    if signature.container == "texts":
+        return {"text": row}
+    if signature.container == "frame":
+        return {"features": [dict(zip(signature.names, row, strict=True))]}
+    return {"X": [row]}
 
 
 def _promoted(store: ModelStore, name: str) -> int | None:
