@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,3 +63,16 @@ def diabetes() -> tuple[Any, Any]:
     """A regressor fitted on diabetes, and its rows."""
     X, y = load_diabetes(return_X_y=True)
     return LinearRegression().fit(X, y), X
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], bool]], None]:
+    """Wait until a condition holds, and fail where it does not within ten seconds."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+        deadline, pause = time.monotonic() + seconds, threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true in time"
+            pause.wait(0.02)
+
+    return wait

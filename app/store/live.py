@@ -22,6 +22,7 @@ __all__ = ["LiveModels", "Observer"]
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+_FIRST_LOOK_SECONDS = 10.0
 _NAMES_SHOWN = 20
 
 
@@ -74,9 +75,7 @@ class LiveModels:
         Unavailable
             No model yet, or this one cannot be loaded, or not in time.
         """
-        if not self._follower.looked.is_set():
-            self._follower.looked.wait(timeout)
-        view = self._follower.view
+        view = self._view()
         name = self._default_in(view) if name is None else name
         if version is not None:
             self._check_served(view, name, version)
@@ -96,7 +95,7 @@ class LiveModels:
         NotFound
             There are several, and none of them is the default.
         """
-        return self._default_in(self._follower.view)
+        return self._default_in(self._view())
 
     def text_name(self) -> str:
         """Return the model that classifies texts: the default one if it takes text, else the only one that does."""
@@ -114,15 +113,15 @@ class LiveModels:
 
     def names(self) -> list[str]:
         """Return the names of the models that have a promoted version."""
-        return sorted(self._follower.view.serving)
+        return sorted(self._view().serving)
 
     def serving(self, name: str) -> Serving:
         """Return what of `name` is served; raises NotFound where nothing is."""
-        return _serving_in(self._follower.view, name)
+        return _serving_in(self._view(), name)
 
     def manifest(self, name: str, version: int | None = None) -> Manifest:
         """Return a served version's manifest, by default that of the one that answers; raises as :meth:`get` does."""
-        view = self._follower.view
+        view = self._view()
         current = view.current.get(name)
         if current is not None and version in (None, current.version):
             return current.manifest
@@ -160,6 +159,11 @@ class LiveModels:
                 log.exception("watching the model store failed; it is tried again")
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
+
+    def _view(self) -> View:
+        """Return what is served, once the watcher has looked for the first time."""
+        self._follower.looked.wait(_FIRST_LOOK_SECONDS)
+        return self._follower.view
 
     def _default_in(self, view: View) -> str:
         if not view.serving:

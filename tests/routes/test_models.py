@@ -1,0 +1,134 @@
+"""``/models``: what is served, for everybody; reports, manifests and promotion for administrators."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sklearn.linear_model import LogisticRegression
+
+from app import store
+from app.keys import add_key
+from tests.conftest import ClientMaker
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> dict[str, Any]:
+    """The setting of a keys file, and the headers of an administrator and of a user."""
+    path = tmp_path / "keys.json"
+    return {
+        "file": path,
+        "admin": {"Authorization": f"Bearer {add_key(path, 'ada', ['admin'])}"},
+        "user": {"X-API-Key": add_key(path, "bob", ["predict"])},
+    }
+
+
+@pytest.fixture
+def client(root: Path, client_of: ClientMaker, iris: Any, admin: dict[str, Any]) -> FlaskClient:
+    """Three versions of iris, the second one promoted after the first."""
+    estimator, X = iris
+    store.save(estimator, X, "iris", root=root, metrics={"accuracy": 0.9}, data={"source": "secret.csv", "rows": 150})
+    store.save(LogisticRegression(C=0.1, max_iter=500).fit(X, estimator.predict(X)), X, "iris", root=root)
+    store.save(estimator, X, "iris", root=root, promote=False)
+    return client_of(api_keys_file=admin["file"])
+
+
+def test_the_list_names_what_is_served(client: FlaskClient, admin: dict[str, Any]) -> None:
+    (listed,) = client.get("/models", headers=admin["user"]).json["models"]
+    assert listed == {
+        "name": "iris",
+        "version": 2,
+        "task": "classification",
+        "methods": ["predict", "predict_proba", "predict_log_proba", "decision_function"],
+        "promoted": 2,
+        "served": [2, 1],
+        "labels": {},
+    }
+
+
+def test_a_version_shows_its_signature_and_metrics_but_no_data(client: FlaskClient, admin: dict[str, Any]) -> None:
+    shown = client.get("/models/iris/versions/1", headers=admin["user"]).json
+    assert shown["signature"]["inputs"][0] == {"name": "x0", "dtype": "float64", "nullable": False, "used": True}
+    assert shown["metrics"] == {"accuracy": 0.9}
+    assert not shown.keys() & {"data", "golden", "files"}
+
+
+def test_a_version_that_is_not_served_says_how_to_label_it(client: FlaskClient, admin: dict[str, Any]) -> None:
+    reply = client.post("/models/iris/versions/3/predict", json={"X": [ROW]}, headers=admin["user"])
+    assert reply.status_code == 409
+    assert "scripts/models.py label iris 3 LABEL" in reply.json["detail"]
+
+
+def test_promotion_and_rollback_change_who_answers(client: FlaskClient, admin: dict[str, Any], wait_for: Any) -> None:
+    def answering() -> str:
+        return client.post("/predict", json={"X": [ROW]}, headers=admin["user"]).headers["X-Model-Version"]
+
+    assert answering() == "2"
+    reply = client.post("/models/iris/promote", json={"version": 3}, headers=admin["admin"])
+    assert (reply.status_code, reply.json["promoted"]) == (200, 3)
+    wait_for(lambda: answering() == "3")
+    assert client.post("/models/iris/rollback", headers=admin["admin"]).json["promoted"] == 2
+    wait_for(lambda: answering() == "2")
+
+
+def test_a_broken_version_cannot_be_promoted(client: FlaskClient, admin: dict[str, Any], root: Path) -> None:
+    (root / "iris" / "3" / "model.joblib").write_bytes(b"torn")
+    reply = client.post("/models/iris/promote", json={"version": 3}, headers=admin["admin"])
+    assert reply.status_code == 409
+    assert "model.joblib is not the file that was saved" in reply.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"version": 9}, 404), ({"version": "3"}, 422), ({"version": True}, 422), ([3], 422)]
+)
+def test_promoting_what_is_not_there_is_refused(
+    client: FlaskClient, admin: dict[str, Any], body: Any, status: int
+) -> None:
+    assert client.post("/models/iris/promote", json=body, headers=admin["admin"]).status_code == status
+
+
+def test_the_manifest_is_for_administrators(client: FlaskClient, admin: dict[str, Any]) -> None:
+    path = "/models/iris/versions/1/manifest"
+    assert client.get(path, headers=admin["admin"]).json["data"]["source"] == "secret.csv"
+    assert client.get(path, headers=admin["user"]).status_code == 403
+    assert client.get(path).status_code == 401
+
+
+def test_a_report_may_not_run_anything(client: FlaskClient, admin: dict[str, Any], root: Path) -> None:
+    assert client.get("/models/iris/versions/1/report", headers=admin["admin"]).status_code == 404
+    (root / "iris" / "1" / "report.html").write_text("<h1>iris</h1>")
+    reply = client.get("/models/iris/versions/1/report", headers=admin["admin"])
+    assert (reply.text, reply.headers["Content-Security-Policy"]) == ("<h1>iris</h1>", "sandbox")
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer "}, {"X-API-Key": "ü"}])
+def test_without_a_known_key_nothing_is_answered(client: FlaskClient, headers: dict[str, str]) -> None:
+    for reply in (
+        client.post("/predict", json={"X": [ROW]}, headers=headers),
+        client.post("/classify", json={"text": "x"}, headers=headers),
+        client.get("/models", headers=headers),
+        client.get("/metrics", headers=headers),
+        client.post("/models/iris/promote", json={"version": 1}, headers=headers),
+    ):
+        assert reply.status_code == 401
+        assert reply.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_key_without_the_scope_is_not_enough(client: FlaskClient, admin: dict[str, Any]) -> None:
+    assert client.post("/predict", json={"X": [ROW]}, headers=admin["admin"]).status_code == 403
+    assert client.post("/models/iris/rollback", headers=admin["user"]).status_code == 403
+
+
+def test_without_a_keys_file_predicting_is_open_and_administration_closed(
+    root: Path, client_of: ClientMaker, iris: Any
+) -> None:
+    store.save(*iris, name="iris", root=root)
+    client = client_of()
+    assert client.post("/predict", json={"X": [ROW]}).status_code == 200
+    reply = client.post("/models/iris/promote", json={"version": 1})
+    assert reply.status_code == 403
+    assert "scripts/keys.py" in reply.json["detail"]
