@@ -101,7 +101,6 @@ def _parse(content: bytes, layout: Layout, names: list[str], source: str) -> pd.
             encoding="utf-8-sig",
             skipinitialspace=True,
             low_memory=False,
-            float_precision="round_trip",
         )
         return frame
     except pd.errors.ParserError as fault:

@@ -110,18 +110,27 @@ def _split(lines: list[str], separator: str, quoting: int) -> list[list[str]]:
 
 
 def _looks_like_header(rows: list[list[str]]) -> bool:
-    """Tell whether the first row names the columns: no cell of it is a value that its column has again.
+    """Tell whether the first row names the columns.
 
-    A first row of numbers only is data; so is one with a word that recurs below it.
+    It does where one of its words stands over numbers. It does not where it is all numbers, nor where
+    as many of its cells are values (numbers, or words that recur below) as are not.
     """
     first, rest = rows[0], rows[1:]
-    if all(is_number(cell) or cell.strip().lower() in _MISSING for cell in first) and any(map(is_number, first)):
-        return False
+    values = words = recurring = 0
     for index, cell in enumerate(first):
-        below = {row[index] for row in rest if index < len(row)}
-        if cell.strip() and not is_number(cell) and cell in below:
-            return False
-    return True
+        below = {row[index].strip() for row in rest if index < len(row)}
+        numbers_below = bool(below) and all(is_number(other) or other.lower() in _MISSING for other in below)
+        if is_number(cell) or cell.strip().lower() in _MISSING:
+            values += 1
+        elif numbers_below and below.difference(_MISSING):
+            return True
+        elif cell.strip() in below:
+            recurring += 1
+        else:
+            words += 1
+    if not recurring:
+        return words > 0
+    return words > values + recurring
 
 
 def _text_column(rows: list[list[str]]) -> int | None:

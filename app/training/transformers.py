@@ -46,7 +46,7 @@ def _parts(dates: pd.Series[Any]) -> list[npt.NDArray[np.float64]]:
         parts.year,
         parts.month,
         parts.day,
-        parts.weekday,
+        parts.day_of_week,
         parts.hour + parts.minute / 60,
         seconds / _SECONDS_A_DAY,
     )

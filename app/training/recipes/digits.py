@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from app.training.options import Options
 from app.training.problem import Problem, Rows, Target
@@ -43,13 +44,18 @@ def build(problem: Problem, options: Options, n_rows: int) -> Any:
 
 
 def fit(model: Any, X: Rows, y: Target, options: Options, say: Say) -> None:
-    """Fit epoch by epoch, telling the loss of each."""
+    """Fit epoch by epoch, telling the loss of each.
+
+    On one thread: products of matrices as small as a batch gain nothing from more, and on a busy
+    machine threads that wait for one another make it many times slower.
+    """
     scaled = model[:-1].fit_transform(X)
     network, classes = model[-1], np.unique(y)
     epochs = options.epochs or EPOCHS
-    for epoch in range(1, epochs + 1):
-        network.partial_fit(scaled, y, classes=classes)
-        say(f"epoch {epoch}/{epochs}: loss {network.loss_:.4f}")
+    with threadpool_limits(1):
+        for epoch in range(1, epochs + 1):
+            network.partial_fit(scaled, y, classes=classes)
+            say(f"epoch {epoch}/{epochs}: loss {network.loss_:.4f}")
 
 
 DIGITS = Recipe(

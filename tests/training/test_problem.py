@@ -1,0 +1,156 @@
+"""The target and the task are found; a target that cannot be learnt is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from app.training.errors import TrainingError
+from app.training.problem import drop_columns, frame_problem
+from app.training.split import split_rows
+from app.training.table import Table
+
+
+def table_of(**columns: Any) -> Table:
+    return Table(pd.DataFrame(columns), "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "target"),
+    [(("a", "target", "b"), "target"), (("label", "a"), "label"), (("a", "y", "b"), "y"), (("a", "b", "c"), "c")],
+)
+def test_the_target_is_found_by_name_or_is_the_last_column(names: tuple[str, ...], target: str) -> None:
+    table = table_of(**{name: [0, 1] * 5 for name in names})
+    assert frame_problem(table).target == target
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "dtype"),
+    [
+        (["a", "b"] * 25, "classification", "object"),
+        ([True, False] * 25, "classification", "bool"),
+        ([0, 1] * 25, "classification", "int64"),
+        ([0.0, 1.0] * 25, "classification", "int64"),
+        (list(range(5)) * 10, "classification", "int64"),
+        (list(range(50)), "regression", "float64"),
+        ([0.5, 1.0] * 25, "regression", "float64"),
+    ],
+)
+def test_the_task_is_found_from_the_target(y: list[Any], task: str, dtype: str) -> None:
+    problem = frame_problem(table_of(x=range(50), y=y))
+    assert (problem.task, str(problem.y.dtype)) == (task, dtype)
+
+
+def test_numbers_alone_become_a_contiguous_array_with_names() -> None:
+    problem = frame_problem(table_of(a=[1, 2, 3, 4], b=[0.5, np.nan, 1, 2], y=[0, 1, 0, 1]))
+    assert problem.container == "array"
+    assert problem.array.dtype == np.float64
+    assert problem.array.flags.c_contiguous
+    assert problem.feature_names == ["a", "b"]
+
+
+def test_a_text_alone_becomes_a_list() -> None:
+    texts = [f"see you at station {number}" for number in range(11)]
+    problem = frame_problem(table_of(label=["ham", "spam"] * 6, text=pd.Series([*texts, None], dtype="str")), "label")
+    assert [*texts, ""] == problem.X
+
+
+def test_anything_else_stays_a_frame(passengers: pd.DataFrame) -> None:
+    problem = frame_problem(Table(passengers, "p.csv"), "survived")
+    assert isinstance(problem.X, pd.DataFrame)
+    assert str(problem.X["alone"].dtype) == "bool"
+    assert problem.notes == (
+        "not used, being an identifier: 'passenger_id'",
+        "not used, being constant: 'ship'",
+        "not used, being all missing: 'empty'",
+    )
+
+
+def test_rows_without_a_target_are_left_out_and_counted() -> None:
+    problem = frame_problem(table_of(x=range(10), y=["a", "b", None, "a", None] * 2))
+    assert len(problem.y) == 6
+    assert problem.notes == ("4 rows without a value of the target 'y': left out",)
+
+
+REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"x": [1, 2], "y": [1, 2]}, {"target": "z"}, "t.csv: there is no column 'z'; there are x, y"),
+    ({"x": [1, 2], "y": [None, None]}, {}, "t.csv: the target 'y' is missing in every row"),
+    ({"x": [1, 2], "y": ["a", "a"]}, {}, "the target 'y' has one class only, a; two or more are needed"),
+    (
+        {"x": [1, 2], "y": ["a", "b"]},
+        {"task": "regression"},
+        "the target 'y' holds 'a', no numbers; use --task classification, or another --target",
+    ),
+    (
+        {"x": [1, 2], "y": [0.25, 1]},
+        {"task": "classification"},
+        "the target 'y' holds fractions such as 0.25, no classes; use --task regression",
+    ),
+    (
+        {"x": [1, 2], "y": [0.25, np.inf]},
+        {"task": "regression"},
+        "the target 'y' is infinite in row 2",
+    ),
+    (
+        {"x": [1, 2], "y": pd.to_datetime(["2024-01-01", "2024-01-02"])},
+        {},
+        "the target 'y' holds dates; name another with --target",
+    ),
+]
+
+
+@pytest.mark.parametrize(("columns", "options", "message"), REFUSED, ids=[message for *_, message in REFUSED])
+def test_a_target_that_cannot_be_learnt_is_refused(
+    columns: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError) as raised:
+        frame_problem(table_of(**columns), **options)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a", "b"], "2 rows split into 1 to learn from and 1 held out; two of each are needed at least"),
+        (
+            ["a"] * 9 + ["b"],
+            "class 'b' of the target 'y' has only one row; two are needed to hold one out: add rows or leave it out",
+        ),
+        (
+            ["a", "b", "c"] * 3,
+            "3 classes of the target 'y' do not fit into 2 rows; "
+            "change --test-size, add rows, or use --task regression if it is a quantity",
+        ),
+    ],
+)
+def test_too_few_rows_to_hold_any_out_are_refused(y: list[str], message: str) -> None:
+    problem = frame_problem(table_of(x=range(len(y)), y=y))
+    with pytest.raises(TrainingError) as raised:
+        split_rows(problem, 0.2, 42)
+    assert str(raised.value) == message
+
+
+def test_the_split_is_train_test_splits_own() -> None:
+    from sklearn.model_selection import train_test_split
+
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20) * 0.5
+    problem = frame_problem(table_of(a=X[:, 0], b=X[:, 1], y=y))
+    split = split_rows(problem, 0.2, 42)
+    for ours, theirs in zip(
+        (split.X_train, split.X_test, split.y_train, split.y_test),
+        train_test_split(X, y, test_size=0.2, random_state=42),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_dropping_follows_names() -> None:
+    table = table_of(a=[1], b=[2], y=[3])
+    assert drop_columns(table, ["b"]).frame.columns.tolist() == ["a", "y"]
+    with pytest.raises(TrainingError, match="there is no column 'z'"):
+        drop_columns(table, ["z"])
+    with pytest.raises(TrainingError, match="--drop leaves no feature"):
+        drop_columns(table, ["a", "b"])
