@@ -9,8 +9,8 @@ import numpy.typing as npt
 import orjson
 
 from app.engines import Answer, Engine
-from app.errors import StoreError, VersionRefused
-from app.signature import Array, Batch, Signature
+from app.errors import InvalidRows, StoreError, VersionRefused
+from app.signature import Array, Batch, Outputs, Signature
 from app.store.manifest import Golden
 from app.store.samples import Sample
 from app.wire.json_body import dump, jsonable
@@ -32,7 +32,13 @@ def make_golden(estimator: Any, engine: Engine, signature: Signature, sample: Sa
     from app.engines.native import as_arrays
 
     rows = sample.rows()
-    batch = golden_batch(signature, rows)
+    try:
+        batch = golden_batch(signature, rows)
+    except InvalidRows as fault:
+        raise StoreError(
+            f"a row of the sample is none that the service would take: {fault.detail}; give a sample of rows that "
+            f"{type(estimator).__name__} gives finite answers for"
+        ) from fault
     outputs, random = {}, []
     for method in signature.methods:
         answer = engine.run(batch, method)
@@ -51,15 +57,29 @@ def make_golden(estimator: Any, engine: Engine, signature: Signature, sample: Sa
 
 def check_golden(engine: Engine, signature: Signature, golden: Golden) -> None:
     """Predict the golden rows and compare; raises VersionRefused where an answer differs."""
-    batch = golden_batch(signature, golden.rows)
+    try:
+        batch = golden_batch(signature, golden.rows)
+    except InvalidRows as fault:
+        raise VersionRefused(f"the golden rows do not fit the signature beside them: {fault.detail}") from fault
     for method, expected in golden.outputs.items():
         try:
             answer = engine.run(batch, method)
         except Exception as fault:
             raise VersionRefused(f"{method} of the golden rows raises {type(fault).__name__}: {fault}") from fault
-        told = difference(answer, _restored(expected, answer), values=method not in golden.random)
+        told = _other_kind(answer, signature.outputs.get(method))
+        told = told or difference(answer, _restored(expected, answer), values=method not in golden.random)
         if told is not None:
             raise VersionRefused(f"{method} of the golden rows is not what it was when the model was saved: {told}")
+
+
+def _other_kind(answer: Answer, output: Outputs | None) -> str | None:
+    """Say how the dtype of an answer is not the recorded one, or return None; strings differ in their length."""
+    parts = answer if isinstance(answer, list) else [answer]
+    recorded = output if isinstance(output, tuple) else (output,)
+    for part, told in zip(parts, recorded, strict=False):
+        if told is not None and part.dtype.name.rstrip("0123456789") != told.dtype.rstrip("0123456789"):
+            return f"dtype {part.dtype.name} instead of {told.dtype}"
+    return None
 
 
 def golden_batch(signature: Signature, rows: list[Any]) -> Batch:

@@ -103,7 +103,8 @@ def _outputs(estimator: Any, signature: Signature, few: Batch) -> dict[str, Outp
         if described is not None:
             outputs[method] = described
     if not outputs:
-        why = f": {type(fault).__name__}: {fault}" if fault else f"; it has none of {', '.join(METHODS)}"
+        told = " ".join(str(fault).split())
+        why = f": {type(fault).__name__}: {told}" if fault else f"; it has none of {', '.join(METHODS)}"
         raise StoreError(f"{type(estimator).__name__} gives no answer for the sample's rows{why}")
     return outputs
 

@@ -33,6 +33,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def dump_json(document: Any) -> bytes:
+    """Write JSON for people and programs; NumPy's numbers are written as such; raises TypeError."""
+    option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    return orjson.dumps(document, option=option)
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """The digest and the size of one file of a version."""
@@ -99,7 +105,7 @@ class Manifest:
                 "random": list(self.golden.random),
             },
         }
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+        return dump_json(document)
 
     @classmethod
     def from_json(cls, content: bytes) -> Manifest:

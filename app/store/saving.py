@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from app.errors import StoreError
 from app.settings import Settings
 from app.store import bundle, disk
 from app.store.catalog import ModelStore
+from app.store.containers import as_fitted
 from app.store.golden import check_golden, make_golden
 from app.store.inference import infer_signature, infer_task
-from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest
+from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
 from app.store.samples import take_sample
 
 
@@ -53,7 +53,8 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
         Any fitted scikit-learn estimator or Pipeline.
     X
         Rows like those it was fitted on, in the same container and dtypes: a DataFrame, an array of shape
-        (n, n_features) or (n,), or n strings. A few of them become the golden rows.
+        (n, n_features) or (n,), or n strings. A few of them become the golden rows. Columns that it was
+        not fitted on are left out.
     name
         The model's name: 1 to 64 lower-case letters, digits, '.', '_' or '-', a letter or a digit first.
     root
@@ -77,14 +78,16 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     """
     catalog = ModelStore(root or Settings.from_environ().model_store)
     catalog.folder(name)
+    _check_json(metrics=metrics, data=data)
     bundled = bundle.read(code)
-    estimator, pickled = _as_served(estimator, bundled)
-    sample = take_sample(X, feature_names)
+    estimator, content = _as_served(estimator, bundled)
+    fitted = as_fitted(estimator, X)
+    sample = take_sample(fitted.X, feature_names or fitted.feature_names)
     signature = infer_signature(estimator, sample)
     engine = SklearnEngine(estimator, signature)
     golden = make_golden(estimator, engine, signature, sample)
     check_golden(engine, signature, golden)
-    files = {MODEL_FILE: pickled}
+    files = {MODEL_FILE: content}
     if bundled is not None:
         files[f"{CODE_FOLDER}/{bundled.source.name}"] = bundled.content
 
@@ -95,43 +98,65 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
             task=task or infer_task(estimator, sample.container, signature.methods),
             signature=signature,
             golden=golden,
-            files={path: FileEntry(disk.sha256(content), len(content)) for path, content in files.items()},
+            files=entries(files),
             metrics=dict(metrics or {}),
             data=dict(data or {"source": "save", "rows": len(sample)}),
             engine={"choice": engine.name},
         )
 
-    version = _write(catalog, name, files, manifest, promote=promote)
-    return Saved(name, version, catalog.path(name, version), promote)
+    return write_version(catalog, name, files, manifest, promote=promote)
 
 
 def _as_served(estimator: Any, bundled: bundle.Bundle | None) -> tuple[Any, bytes]:
     """Return the estimator as a server will load it, and the pickle that it loads."""
-    estimator = bundle.rebind(_dump(estimator), bundled)
-    return estimator, _dump(estimator)
+    estimator = bundle.rebind(pickled(estimator), bundled)
+    return estimator, pickled(estimator)
 
 
-def _dump(estimator: Any) -> bytes:
+def _check_json(**told: Any) -> None:
+    for name, value in told.items():
+        try:
+            dump_json(value)
+        except TypeError as fault:
+            raise StoreError(f"{name} must be what JSON can hold: {fault}") from None
+
+
+def pickled(estimator: Any) -> bytes:
+    """Return the pickle of an estimator; raises StoreError where it has none."""
     stream = io.BytesIO()
     try:
         joblib.dump(estimator, stream)
-    except (pickle.PicklingError, TypeError, AttributeError) as fault:
+    except Exception as fault:  # pickling runs the estimator's own code, which may raise anything
         raise StoreError(
-            f"{type(estimator).__name__} cannot be saved: {fault}; a lambda or a function inside a function has no "
-            "name to be found by: write it with def at the top of a file, and bring that with code"
+            f"{type(estimator).__name__} cannot be saved: {type(fault).__name__}: {fault}; a lambda or a function "
+            "inside a function has no name to be found by: write it with def at the top of a file, and bring that "
+            "with code"
         ) from fault
     return stream.getvalue()
 
 
-def _write(
+def entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
+    """Return what a manifest says of `files`, the contents by path."""
+    return {path: FileEntry(disk.sha256(content), len(content)) for path, content in files.items()}
+
+
+def write_version(
     catalog: ModelStore, name: str, files: Mapping[str, bytes], manifest: Callable[[int], Manifest], *, promote: bool
-) -> int:
+) -> Saved:
+    """Write the files of the next version of a model; `manifest` makes its manifest from its number.
+
+    Raises
+    ------
+    StoreError
+        The store cannot be written; nothing is left behind then.
+    """
     try:
         with disk.staging_folder(catalog.folder(name)) as staged:
             for path, content in files.items():
-                (staged / path).parent.mkdir(exist_ok=True)
+                (staged / path).parent.mkdir(parents=True, exist_ok=True)
                 disk.write_file(staged / path, content)
                 disk.sync_folder((staged / path).parent)
-            return catalog.publish(staged, name, manifest, promote=promote)
+            version = catalog.publish(staged, name, manifest, promote=promote)
     except OSError as fault:
         raise StoreError(f"the model store {catalog.root} cannot be written: {fault.strerror or fault}") from fault
+    return Saved(name, version, catalog.folder(name) / str(version), promote)

@@ -1,0 +1,49 @@
+"""A version in words: what it is, and how to ask it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from app.signature import Container
+from app.store.manifest import Manifest
+
+_CONTAINERS: dict[Container, str] = {
+    "array": "an array of numbers",
+    "objects": "an array of objects",
+    "vector": "a vector of numbers",
+    "frame": "a DataFrame",
+    "texts": "texts",
+}
+
+
+def describe(manifest: Manifest) -> str:
+    """Say in a line what the model is for, what it takes and what it can be asked."""
+    signature = manifest.signature
+    container = _CONTAINERS[signature.container]
+    if signature.container != "texts":
+        unused = len(signature.inputs) - len(signature.required)
+        plural = "s" * (len(signature.inputs) != 1)
+        container += f" ({len(signature.inputs)} input{plural}{f', {unused} not used' if unused else ''})"
+    random = f"; random: {', '.join(manifest.golden.random)}" if manifest.golden.random else ""
+    return f"{manifest.task} on {container}: {', '.join(signature.methods)}{random}"
+
+
+def example_body(manifest: Manifest) -> dict[str, Any]:
+    """Return the JSON body that asks about a golden row: the first without a missing value, if there is one."""
+    signature, rows = manifest.signature, manifest.golden.rows
+    if signature.container == "texts":
+        return {"text": next((text for text in rows if text), rows[0])}
+    row = next((row for row in rows if None not in row), rows[0])
+    if signature.container != "frame":
+        return {"X": [row]}
+    named = zip(signature.inputs, row, strict=True)
+    return {"features": [{column.name: value for column, value in named if column.used}]}
+
+
+def curl_line(manifest: Manifest, url: str) -> str:
+    """Return the command line that asks the model about a row of its sample, at the service's `url`."""
+    method = "predict" if "predict" in manifest.methods else manifest.methods[0]
+    body = shlex.quote(json.dumps(example_body(manifest), ensure_ascii=False))
+    return f"curl -d {body} -H 'Content-Type: application/json' {url}/models/{manifest.name}/{method}"
