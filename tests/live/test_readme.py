@@ -1,0 +1,125 @@
+"""Every command of README.md, run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from processes import ROOT, free_port, need, start_gunicorn
+from sklearn.linear_model import LinearRegression
+from test_containers import IMAGE, need_docker, run
+
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+README = ROOT / "README.md"
+BLOCKS = [(language, code) for language, code in BLOCK.findall(README.read_text(encoding="utf-8"))]
+OPENING, *OTHERS = [code for _, code in BLOCKS]
+CONTAINERS = [code for code in OTHERS if "docker" in code]
+COMMANDS = [(language, code) for language, code in BLOCKS[1:] if "docker" not in code]
+
+
+def shell(command: str, folder: Path, **environ: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with the environment of this one, and the files that README's reader has."""
+    need("git")
+    folder = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    (folder / ".venv").symlink_to(Path(os.environ.get("VIRTUAL_ENV", ROOT / ".venv")))
+    chance = np.random.default_rng(0)
+    numbers = chance.normal(size=(80, 3)).round(4)
+    people = pd.DataFrame(
+        {
+            "age": numbers[:, 0] * 10 + 40,
+            "sex": ["male", "female"] * 40,
+            "fare": np.exp(numbers[:, 1]) * 10,
+            "survived": (numbers[:, 0] + np.tile([0.0, 1.0], 40) > 0.5).astype(int),
+        }
+    )
+    people.loc[::9, "age"] = np.nan
+    people.to_csv(folder / "passengers.csv", index=False)
+    np.savetxt(folder / "numbers.txt", np.column_stack([numbers, numbers.sum(axis=1)]), delimiter=",")
+    labelled = pd.DataFrame(np.abs(numbers), columns=["a", "b", "c"]).assign(label=people["survived"])
+    labelled.to_csv(folder / "labelled.csv", index=False)
+    messages = ["ham\tsee you at lunch number {}", "spam\twin a prize now, call {}"] * 30
+    (folder / "messages.tsv").write_text("".join(f"{line}\n".format(i) for i, line in enumerate(messages)))
+    joblib.dump(LinearRegression().fit(numbers, numbers[:, 0]), folder / "mine.joblib")
+    np.save(folder / "rows.npy", numbers)
+    return folder
+
+
+def test_it_opens_with_the_two_commands() -> None:
+    # `make serve` runs in test_fresh_clone.py, and `make test` is what runs these tests' neighbours.
+    assert [line.split("#")[0].strip() for line in OPENING.splitlines()] == ["make serve", "make test"]
+
+
+def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
+    need("curl")
+    store = clone / "models"
+    shell(".venv/bin/python scripts/train.py --dataset iris", clone)
+    shell(".venv/bin/python scripts/train.py --dataset iris", clone)
+    server = start_gunicorn(store, tmp_path, DEFAULT_MODEL="iris", WEB_CONCURRENCY="1")
+    server.wait_for("/readyz")
+    answers = []
+    try:
+        for language, code in COMMANDS:
+            if language == "python":
+                shell('.venv/bin/python -c "$CODE"', clone, CODE=code)
+                continue
+            for line in code.strip().splitlines():
+                said = shell(line.replace("localhost:8000", f"localhost:{server.port}"), clone)
+                answers += [said] if line.startswith("curl") else []
+    finally:
+        server.stop()
+    assert json.loads(answers[0]) == {"y_pred": [0]}
+    assert set(json.loads(answers[1])) == {"y_pred", "classes"}
+    assert answers[2].split() == ["y_pred", "0"]
+    assert json.loads(answers[3])["label"] == "spam"
+    assert json.loads(answers[4])["name"] == "iris"
+    refused = json.loads(answers[5])
+    assert {key: refused[key] for key in ("type", "title", "status", "detail")} == {
+        key: shown_error()[key] for key in ("type", "title", "status", "detail")
+    }
+    assert refused["errors"] == shown_error()["errors"]
+
+
+def shown_error() -> dict[str, object]:
+    """The problem document that README shows."""
+    shown = re.findall(r"^```json\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    document: dict[str, object] = json.loads(shown[1])
+    return document
+
+
+def test_its_containers_answer() -> None:
+    need_docker()
+    need("curl")
+    port = free_port()
+    plugin = run("docker", "compose", "version").returncode == 0
+    compose = f"{'docker compose' if plugin else 'docker-compose'} -p maas-readme-{os.getpid()}"
+    environ = {"HTTP_PORT": f"127.0.0.1:{port}", "APP_IMAGE": IMAGE, "WEB_CONCURRENCY": "1"}
+    (block,) = CONTAINERS
+    commands = block.replace("docker compose", compose).replace("localhost:8080", f"localhost:{port}")
+    try:
+        said = shell(commands, ROOT, **environ)
+    finally:
+        shell(f"{compose} down --volumes --remove-orphans --timeout 5", ROOT, **environ)
+    assert '{"y_pred":[0]}' in said
+    assert "saved iris version 2" in said
