@@ -6,6 +6,7 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 import click
+from _printing import print_json, print_table
 
 from app import keys
 from app.settings import SettingsError, keys_file_to_write
@@ -57,22 +58,15 @@ def add(path: Path, name: str, scopes: tuple[str, ...]) -> None:
 @click.pass_obj
 def list_keys(path: Path, as_json: bool) -> None:
     """List the keys: whose they are, what they may do, and since when."""
-    import orjson
-    from rich.console import Console
-    from rich.table import Table
-
     entries = keys.read_entries(path) if path.exists() else ()
     if as_json:
         shown = [{"name": entry.name, "scopes": entry.scopes, "created": entry.created} for entry in entries]
-        click.echo(orjson.dumps({"keys": shown}, option=orjson.OPT_INDENT_2))
+        print_json({"keys": shown})
         return
     if not entries:
         click.echo(f"{path} has no keys; make one with: python scripts/keys.py add NAME")
         return
-    table = Table("name", "scopes", "created", box=None, pad_edge=False)
-    for entry in entries:
-        table.add_row(entry.name, " ".join(entry.scopes), entry.created)
-    Console(highlight=False, markup=False).print(table)
+    print_table(("name", "scopes", "created"), [(entry.name, entry.scopes, entry.created) for entry in entries])
 
 
 @main.command(context_settings=_HELP)

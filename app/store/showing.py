@@ -6,7 +6,9 @@ import json
 import shlex
 from typing import Any
 
+from app.errors import StoreError
 from app.signature import Container
+from app.store.catalog import ModelStore
 from app.store.manifest import Manifest
 
 _CONTAINERS: dict[Container, str] = {
@@ -47,3 +49,23 @@ def curl_line(manifest: Manifest, url: str) -> str:
     method = "predict" if "predict" in manifest.methods else manifest.methods[0]
     body = shlex.quote(json.dumps(example_body(manifest), ensure_ascii=False))
     return f"curl -d {body} -H 'Content-Type: application/json' {url}/models/{manifest.name}/{method}"
+
+
+def summaries(catalog: ModelStore) -> list[dict[str, Any]]:
+    """Describe every model of a store: its versions, what of it is served, and what the promoted one is for.
+
+    Where a manifest or a ``serving.json`` is damaged, ``fault`` says so.
+    """
+    return [_summary(catalog, name) for name in catalog.names()]
+
+
+def _summary(catalog: ModelStore, name: str) -> dict[str, Any]:
+    summary: dict[str, Any] = {"name": name, "versions": catalog.versions(name), "promoted": None, "labels": {}}
+    summary |= {"task": None, "created": None, "methods": []}
+    try:
+        serving = catalog.serving(name)
+        summary |= {"promoted": serving.promoted, "served": serving.served, "labels": serving.labels}
+        manifest = catalog.manifest(name, serving.promoted or summary["versions"][-1])
+    except StoreError as fault:
+        return summary | {"fault": str(fault)}
+    return summary | {"task": manifest.task, "created": manifest.created, "methods": manifest.methods}
