@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app import wire
+from app.errors import Unavailable
 from app.monitor import metrics
 from app.routes.predict import sent_key
 from app.service import Service
@@ -23,9 +24,9 @@ def blueprint(service: Service) -> Blueprint:
     def ready() -> Response:
         if service.models.ready:
             return _json({"status": "ready"})
-        # Raises Unavailable with what to do where there is no model at all.
-        service.models.default_name() if not service.models.names() else None
-        return _json({"status": "loading"}, 503)
+        # Says what to do where there is no model at all.
+        service.models.default_name()
+        raise Unavailable("the models are still being loaded, or none of them can be; the log says which")
 
     @routes.get("/metrics")
     def exposition() -> Response:
@@ -45,5 +46,5 @@ def blueprint(service: Service) -> Blueprint:
     return routes
 
 
-def _json(document: object, status: int = 200) -> Response:
-    return Response(json_body.dump(document), status, content_type=wire.JSON)
+def _json(document: object) -> Response:
+    return Response(json_body.dump(document), content_type=wire.JSON)

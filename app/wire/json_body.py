@@ -87,7 +87,7 @@ def jsonable(values: Any) -> Any:
         # orjson would write a float32 by its own shortest digits, which name another float64.
         return values.astype("float64", order="C", copy=False)
     if values.dtype.kind in "iub":
-        return values.astype(values.dtype, order="C", copy=False)
+        return values.astype(values.dtype.newbyteorder("="), order="C", copy=False)
     return values.tolist()
 
 
