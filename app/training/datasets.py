@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -36,7 +37,10 @@ def _fetch(name: str, source: str) -> Table:
     from sklearn.datasets import fetch_openml
 
     try:
-        loaded = fetch_openml(name, version="active", as_frame=True, parser="auto", n_retries=1)
+        with warnings.catch_warnings():
+            # It warns of each failed attempt, and of several versions under one name.
+            warnings.simplefilter("ignore")
+            loaded = fetch_openml(name, version="active", as_frame=True, parser="auto", n_retries=1, delay=0.5)
     except OSError as fault:
         raise TrainingError(
             f"{source}: OpenML cannot be reached ({fault}); check the network, or give a file with --data"

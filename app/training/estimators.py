@@ -89,7 +89,7 @@ def _classifiers() -> dict[str, Family]:
     return {
         "dummy": Family(lambda seed: dummy.DummyClassifier(strategy="prior"), scaled=False),
         "logistic": Family(lambda seed: linear_model.LogisticRegression(max_iter=2000)),
-        "sgd": Family(lambda seed: linear_model.SGDClassifier(loss="log_loss", random_state=seed)),
+        "sgd": Family(lambda seed: linear_model.SGDClassifier(loss="log_loss", average=True, random_state=seed)),
         "lda": Family(lambda seed: discriminant_analysis.LinearDiscriminantAnalysis(), sparse=False),
         "knn": Family(lambda seed: neighbors.KNeighborsClassifier()),
         "svm": Family(lambda seed: svm.SVC(random_state=seed)),
@@ -104,7 +104,7 @@ def _classifiers() -> dict[str, Family]:
             native=True,
             sparse=False,
         ),
-        "mlp": Family(lambda seed: neural_network.MLPClassifier(early_stopping=True, max_iter=500, random_state=seed)),
+        "mlp": Family(lambda seed: neural_network.MLPClassifier(alpha=1.0, max_iter=300, random_state=seed)),
         "naive-bayes": Family(lambda seed: naive_bayes.GaussianNB(), sparse=False),
     }
 
@@ -132,5 +132,9 @@ def _regressors() -> dict[str, Family]:
             native=True,
             sparse=False,
         ),
-        "mlp": Family(lambda seed: neural_network.MLPRegressor(early_stopping=True, max_iter=500, random_state=seed)),
+        "mlp": Family(
+            lambda seed: neural_network.MLPRegressor(
+                early_stopping=True, learning_rate_init=0.01, n_iter_no_change=30, max_iter=1000, random_state=seed
+            )
+        ),
     }

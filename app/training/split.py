@@ -12,6 +12,8 @@ import pandas as pd
 from app.training.errors import TrainingError
 from app.training.problem import Problem, Rows, Target
 
+Chosen = npt.NDArray[np.intp] | slice
+
 
 @dataclass(frozen=True)
 class Split:
@@ -34,8 +36,11 @@ def split_rows(problem: Problem, test_size: float, seed: int) -> Split:
         Too few rows, or of some class, to hold any out.
     """
     n = len(problem.y)
+    train: Chosen
+    test: Chosen
     if problem.n_held_out:
-        train, test = np.arange(n - problem.n_held_out), np.arange(n - problem.n_held_out, n)
+        # Slices, so that an array is not copied.
+        train, test = slice(n - problem.n_held_out), slice(n - problem.n_held_out, n)
     else:
         train, test = _draw(problem, test_size, seed)
     if problem.task == "classification" and len(set(problem.y[train].tolist())) < 2:  # noqa: PLR2004  # two classes
@@ -43,13 +48,13 @@ def split_rows(problem: Problem, test_size: float, seed: int) -> Split:
     return Split(take_rows(problem.X, train), take_rows(problem.X, test), problem.y[train], problem.y[test])
 
 
-def take_rows(X: Rows, indices: npt.NDArray[np.intp]) -> Rows:
-    """Return the rows at `indices`, in the same container."""
+def take_rows(X: Rows, chosen: Chosen) -> Rows:
+    """Return the chosen rows, in the same container."""
     if isinstance(X, pd.DataFrame):
-        return X.iloc[indices].reset_index(drop=True)
+        return X.iloc[chosen].reset_index(drop=True)
     if isinstance(X, list):
-        return [X[index] for index in indices]
-    return X[indices]
+        return X[chosen] if isinstance(chosen, slice) else [X[index] for index in chosen]
+    return X[chosen]
 
 
 def _draw(problem: Problem, test_size: float, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_a_wrong_setting_is_one_line(csv: Path, tmp_path: Path) -> None:
     done = run("--data", "x.csv", folder=tmp_path, PORT="none")
     assert done.returncode == 1
     assert done.stderr == "error: PORT must be a whole number from 1 to 65535, not 'none'\n"
+
+
+def test_no_network_is_one_line(tmp_path: Path) -> None:
+    done = run("--dataset", "openml:iris", folder=tmp_path, https_proxy="http://127.0.0.1:1", HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"error: openml:iris: OpenML cannot be reached \(.*\); check the network, or give a file with --data\n",
+        done.stderr,
+    )
 
 
 @pytest.mark.parametrize(

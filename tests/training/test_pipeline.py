@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from app import store
 from app.training.errors import TrainingError
 from app.training.options import choose_name
+from tests.conftest import ClientMaker
 from tests.training.conftest import Trainer
 
 
@@ -49,6 +52,31 @@ def test_a_mixed_table_is_trained_saved_and_promoted(
     assert "promoted: the first version" in printed
     assert outcome.curl in printed.splitlines()
     assert "\x1b" not in printed
+
+
+def test_the_curl_line_works_as_typed(
+    trainer: Trainer, csv: Path, passengers: pd.DataFrame, tmp_path: Path, client_of: ClientMaker
+) -> None:
+    texts = tmp_path / "texts.csv"
+    passengers[["remark", "survived"]].to_csv(texts, index=False)
+    gaps = tmp_path / "gaps.csv"
+    passengers.assign(alone=passengers["alone"].astype("object").where(passengers["age"] > 9)).to_csv(gaps, index=False)
+    outcomes = [
+        trainer(data=csv)[0],
+        trainer(data=gaps)[0],
+        trainer(dataset="iris")[0],
+        trainer(data=texts, recipe="text", target="survived")[0],
+    ]
+    client = client_of()
+    for outcome in outcomes:
+        words = shlex.split(outcome.curl)
+        url = "/" + words[-1].split("/", 1)[1]
+        body = words[2]
+        assert client.post(url, data=body, content_type="application/json").status_code == 200
+        nothing_known = re.sub(r'("[a-z]+": )("[^"]*"|true|false|[\d.]+)(?=[,}])', r"\1null", body)
+        if "features" in body:
+            assert nothing_known.count("null") == 6
+            assert client.post(url, data=nothing_known, content_type="application/json").status_code == 200
 
 
 def test_a_table_of_numbers_is_served_from_an_array_with_names(trainer: Trainer, tmp_path: Path) -> None:

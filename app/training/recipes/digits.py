@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from app.training.options import Options
 from app.training.problem import Problem, Rows, Target
