@@ -134,8 +134,9 @@ class ModelStore:
             disk.sync_folder(staged)
             serving = replace(serving, latest=version)
             serving = serving.promoting(version) if promote else serving
-            with disk.replacing(folder / SERVING_FILE, serving.to_json()), _moved(staged, folder / str(version)):
+            with _moved(staged, folder / str(version)):
                 disk.sync_folder(folder)
+                self._write(name, serving)
             return version
 
     def promote(self, name: str, version: int) -> Serving:

@@ -31,11 +31,10 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-@contextmanager
-def replacing(path: Path, content: bytes, mode: int = 0o644) -> Iterator[None]:
-    """Put `content` in the place of `path` in one step, after the block: a reader sees the old file or the new one.
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Put `content` in the place of `path` in one step: a reader sees the old file or the new one.
 
-    `content` is on the disk before the block runs; where the block fails, the old file stays.
+    Nobody whom `mode` keeps out ever sees it.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     temporary = Path(name)
@@ -43,18 +42,11 @@ def replacing(path: Path, content: bytes, mode: int = 0o644) -> Iterator[None]:
     try:
         temporary.chmod(mode)
         write_file(temporary, content)
-        yield
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put `content` in the place of `path` in one step; nobody whom `mode` keeps out ever sees it."""
-    with replacing(path, content, mode):
-        pass
 
 
 def sync_folder(folder: Path) -> None:
