@@ -98,6 +98,7 @@ def _parse(content: bytes, layout: Layout, names: list[str], source: str) -> pd.
             names=names,
             index_col=False,
             quoting=layout.quoting,
+            decimal=layout.decimal,
             encoding="utf-8-sig",
             skipinitialspace=True,
             low_memory=False,

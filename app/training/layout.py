@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -14,13 +15,15 @@ from app.training.errors import TrainingError
 SEPARATORS = ("\t", ";", "|", ",")
 _SAMPLE_LINES = 200
 _SAMPLE_BYTES = 1 << 20
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_DECIMAL_DOT = re.compile(r"\s*[+-]?\d+\.\d+\s*")
 _MISSING = {"", "na", "nan", "null", "none", "n/a"}
 _WORDS_OF_A_TEXT = 3
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of delimited text; `separator` " " stands for any run of blanks.
+    """The layout of delimited text; `separator` " " stands for any run of blanks, `decimal` is a dot or a comma.
 
     `target` is a column's name where the layout alone tells: the label of a label-and-text file.
     """
@@ -30,6 +33,7 @@ class Layout:
     has_header: bool
     names: list[str]
     target: str | None = None
+    decimal: str = "."
 
 
 def find_layout(content: bytes, source: str, header: bool | None = None) -> Layout:
@@ -49,12 +53,17 @@ def find_layout(content: bytes, source: str, header: bool | None = None) -> Layo
         )
     quoting = _find_quoting(content, separator)
     rows = _split(lines, separator, quoting)
+    decimal = _find_decimal(rows)
+    if decimal == ",":
+        rows = [[cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row] for row in rows]
     has_header = _looks_like_header(rows) if header is None else header
     if has_header:
-        return Layout(separator, quoting, has_header, rows[0])
+        return Layout(separator, quoting, has_header, rows[0], decimal=decimal)
     if len(rows[0]) == 2 and (text := _text_column(rows)) is not None:  # noqa: PLR2004  # label and text
         return Layout(separator, quoting, has_header, ["text", "label"] if text == 0 else ["label", "text"], "label")
-    return Layout(separator, quoting, has_header, [f"column_{number}" for number in range(1, len(rows[0]) + 1)])
+    return Layout(
+        separator, quoting, has_header, [f"column_{number}" for number in range(1, len(rows[0]) + 1)], decimal=decimal
+    )
 
 
 def is_number(cell: str) -> bool:
@@ -98,6 +107,13 @@ def _find_quoting(content: bytes, separator: str) -> int:
     mark = separator.encode()
     widths = {line.count(mark) for line in io.BytesIO(content) if line.strip()}
     return csv.QUOTE_NONE if len(widths) == 1 else csv.QUOTE_MINIMAL
+
+
+def _find_decimal(rows: list[list[str]]) -> str:
+    """Take the comma for the decimal mark where numbers are written with it, and none with a dot."""
+    cells = [cell for row in rows for cell in row]
+    with_comma = any(map(_DECIMAL_COMMA.fullmatch, cells))
+    return "," if with_comma and not any(map(_DECIMAL_DOT.fullmatch, cells)) else "."
 
 
 def _split(lines: list[str], separator: str, quoting: int) -> list[list[str]]:

@@ -42,6 +42,7 @@ def npz(**arrays: np.ndarray) -> bytes:
         ("bom.csv", "\ufeff" + PLAIN),
         ("windows.csv", PLAIN.replace("\n", "\r\n")),
         ("semicolon.csv", PLAIN.replace(",", ";")),
+        ("comma.csv", PLAIN.replace(",", ";").replace("38.5", "38,5")),
         ("tab.tsv", PLAIN.replace(",", "\t")),
         ("pipe.txt", PLAIN.replace(",", "|")),
         ("quoted.csv", PLAIN.replace("Bonn", '"Bonn"')),
