@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from app import wire
 from app.errors import InvalidRows, NotFound, NotServed, StoreError, VersionRefused
-from app.routes.predict import sent_key
+from app.routes.predict import read_body, sent_key
 from app.service import Service
 from app.store import Manifest, ModelStore, Serving
 from app.store.loading import load_version
@@ -53,7 +53,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
     @routes.post("/<name>/promote")
     def promote(name: str) -> Response:
         keys.require("admin", sent_key())
-        version = _asked_version(request.get_data())
+        version = _asked_version(read_body())
         try:
             catalog.path(name, version)
         except StoreError as fault:

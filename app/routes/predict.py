@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from app.errors import UnsupportedMediaType
+from app.errors import TooLarge, UnsupportedMediaType
 from app.server.pool import PredictionPool
 from app.service import Call, Reply, Service
 from app.signature import METHODS
@@ -38,13 +38,27 @@ def read_call(method: str, name: str | None, version: int | None) -> Call:
         raise UnsupportedMediaType(f"the Content-Encoding is {encoding[:40]!r}; send the body as it is")
     return Call(
         method=method,
-        body=request.get_data(cache=False),
+        body=read_body(),
         model=name,
         version=version,
         content_type=request.headers.get("Content-Type", ""),
         accept=request.headers.get("Accept", ""),
         key=sent_key(),
     )
+
+
+def read_body() -> bytes:
+    """Return the body of the current request; raises TooLarge where it passes MAX_BODY_BYTES.
+
+    A chunked body tells no length beforehand, and Flask would hand over a part of one that is too long.
+    """
+    if request.content_length is not None:
+        return request.get_data(cache=False)
+    limit = request.max_content_length or 0
+    body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge(f"the body is larger than {limit} bytes; send fewer rows at a time")
+    return body
 
 
 def sent_key() -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from processes import ROOT, Client, Load, Server, post_head, wait_until
+from processes import ROOT, Client, Load, Server, post_head, raw, wait_until
 
 from app.store import ModelStore, Saved
 
@@ -158,3 +158,13 @@ def test_many_at_once_are_all_answered(gunicorn: Start, publish: Publish) -> Non
         answers.append(client.connection.getresponse().status)
         client.close()
     assert set(answers) == {200}
+
+
+def test_a_chunked_body_is_bounded_like_any_other(gunicorn: Start, publish: Publish) -> None:
+    publish()
+    server = gunicorn(MAX_BODY_BYTES="1000")
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nConnection: close\r\n"
+    rows = b"1,2\n" * 200
+    for body, status in ((rows, b"200"), (rows * 2, b"413")):
+        reply = raw(server.port, head, b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        assert reply.split(b" ", 2)[1] == status
