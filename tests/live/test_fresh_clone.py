@@ -38,6 +38,12 @@ def environ(clone: Path) -> dict[str, str]:
     return {**environ, "PATH": ":".join(path), "HOME": str(clone.parent)}
 
 
+def press_ctrl_c(server: Server) -> None:
+    """Do what a terminal does: it tells make and all that it started. Nobody waits for requests in flight then."""
+    os.killpg(server.process.pid, signal.SIGINT)
+    server.process.wait(timeout=30)
+
+
 @pytest.fixture
 def serve(clone: Path, environ: dict[str, str]) -> Iterator[Serve]:
     started: list[Server] = []
@@ -62,9 +68,7 @@ def serve(clone: Path, environ: dict[str, str]) -> Iterator[Serve]:
     yield serve
     for server in started:
         if server.process.poll() is None:
-            # Ctrl-C in a terminal reaches make and all that it started.
-            os.killpg(server.process.pid, signal.SIGINT)
-            server.process.wait(60)
+            press_ctrl_c(server)
 
 
 def test_make_serve_and_the_readmes_curl(serve: Serve, clone: Path, environ: dict[str, str]) -> None:
@@ -98,8 +102,7 @@ def test_a_port_in_use_is_told_in_one_line(serve: Serve) -> None:
 
 def test_stopping_leaves_nothing_behind(serve: Serve, clone: Path, environ: dict[str, str]) -> None:
     server = serve(free_port())
-    os.killpg(server.process.pid, signal.SIGINT)
-    server.process.wait(60)
+    press_ctrl_c(server)
     assert not listens(server.port)
     done = subprocess.run(["git", "status", "--porcelain"], cwd=clone, env=environ, capture_output=True, check=True)
     assert not done.stdout
