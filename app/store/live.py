@@ -75,7 +75,7 @@ class LiveModels:
         Unavailable
             No model yet, or this one cannot be loaded, or not in time.
         """
-        view = self._view()
+        view = self._view(timeout)
         name = self._default_in(view) if name is None else name
         if version is not None:
             self._check_served(view, name, version)
@@ -160,9 +160,10 @@ class LiveModels:
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
 
-    def _view(self) -> View:
-        """Return what is served, once the watcher has looked for the first time."""
-        self._follower.looked.wait(_FIRST_LOOK_SECONDS)
+    def _view(self, timeout: float = _FIRST_LOOK_SECONDS) -> View:
+        """Return what is served, once the watcher has looked for the first time; waits `timeout` seconds at most."""
+        if not self._follower.looked.is_set():
+            self._follower.looked.wait(min(timeout, _FIRST_LOOK_SECONDS))
         return self._follower.view
 
     def _default_in(self, view: View) -> str:

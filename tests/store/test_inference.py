@@ -1,0 +1,102 @@
+"""What a fitted estimator takes and gives, found out by asking it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from app.signature import Output, Signature
+from app.store import load, save
+
+X = np.random.default_rng(2).normal(size=(24, 3))
+Y = np.array(["no", "yes"])[np.arange(24) % 2]
+TEXTS = [f"spam {index}" if index % 2 else f"hello {index}" for index in range(24)]
+
+
+def signature_of(estimator: Any, rows: Any, root: Path) -> Signature:
+    save(estimator, rows, "m", root=root)
+    return load("m", root=root).signature
+
+
+@pytest.mark.parametrize(
+    ("estimator", "rows", "task"),
+    [
+        (LogisticRegression().fit(X, Y), X, "classification"),
+        (LinearRegression().fit(X, X[:, 0]), X, "regression"),
+        (KMeans(2, random_state=0, n_init=1).fit(X), X, "clustering"),
+        (IsolationForest(n_estimators=5, random_state=0).fit(X), X, "outlier"),
+        (PCA(2).fit(X), X, "transform"),
+        (make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, Y), TEXTS, "text-classification"),
+        (make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y), X, "classification"),
+    ],
+)
+def test_the_task_is_the_estimators_own(estimator: Any, rows: Any, task: str, root: Path) -> None:
+    save(estimator, rows, "m", root=root)
+    assert load("m", root=root).manifest.task == task
+
+
+def test_outputs_tell_dtype_shape_and_classes(root: Path) -> None:
+    outputs = signature_of(LogisticRegression().fit(X, Y), X, root).outputs
+    assert list(outputs) == ["predict", "predict_proba", "predict_log_proba", "decision_function"]
+    assert outputs["predict_proba"] == Output("float64", (-1, 2), ("no", "yes"))
+    assert outputs["decision_function"] == Output("float64", (-1,))
+
+
+def test_each_of_several_outputs_has_its_own_classes(root: Path) -> None:
+    targets = np.stack([np.arange(24) % 2, np.arange(24) % 3], axis=1)
+    outputs = signature_of(RandomForestClassifier(3, random_state=0).fit(X, targets), X, root).outputs
+    assert outputs["predict"] == Output("int64", (-1, 2))
+    assert outputs["predict_proba"] == (Output("float64", (-1, 2), (0, 1)), Output("float64", (-1, 3), (0, 1, 2)))
+
+
+def test_only_the_columns_that_are_imputed_may_be_missing(root: Path) -> None:
+    frame = pd.DataFrame(X, columns=["imputed", "plain", "dropped"]).assign(word=Y)
+    prepare = ColumnTransformer(
+        [
+            ("imputed", SimpleImputer(), ["imputed"]),
+            ("plain", StandardScaler(), ["plain"]),
+            ("word", OneHotEncoder(handle_unknown="error"), ["word"]),
+        ]
+    )
+    # StandardScaler passes missing values on, and the regression refuses them.
+    model = make_pipeline(prepare, LogisticRegression()).fit(frame, Y)
+    inputs = signature_of(model, frame, root).by_name
+    assert [inputs[name].nullable for name in ("imputed", "plain", "word")] == [True, False, False]
+    assert not inputs["dropped"].used
+
+
+def test_columns_that_are_chosen_by_position_are_all_used(root: Path) -> None:
+    frame = pd.DataFrame(X, columns=list("abc"))
+    model = make_pipeline(ColumnTransformer([("first", "passthrough", [0])]), LinearRegression()).fit(frame, X[:, 0])
+    inputs = signature_of(model, frame, root).by_name
+    assert inputs["a"].used
+    expected = model.predict(frame)
+    assert load("m", root=root).estimator.predict(frame).tolist() == expected.tolist()
+
+
+def test_a_model_that_looks_at_nothing_still_takes_its_columns(root: Path) -> None:
+    frame = pd.DataFrame(X, columns=list("abc"))
+    inputs = signature_of(DummyClassifier(strategy="prior").fit(frame, Y), frame, root).inputs
+    assert all(column.used for column in inputs)
+
+
+def test_a_few_words_are_listed_and_many_are_not(root: Path) -> None:
+    frame = pd.DataFrame({"few": Y.repeat(3), "many": [f"w{index}" for index in range(72)]})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(frame, np.arange(72.0))
+    inputs = signature_of(model, frame, root).by_name
+    assert inputs["few"].categories == ("no", "yes")
+    assert inputs["many"].categories is None
