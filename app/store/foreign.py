@@ -218,10 +218,10 @@ def _read_delimited(separator: str) -> Callable[[bytes], Any]:
     def read(content: bytes) -> Any:
         import pandas as pd
 
-        frame = pd.read_csv(io.BytesIO(content), sep=separator, float_precision="round_trip")
+        frame = pd.read_csv(io.BytesIO(content), sep=separator)
         if all(_is_number(str(name)) for name in frame.columns):
             # Numbers in the first line are no names.
-            frame = pd.read_csv(io.BytesIO(content), sep=separator, header=None, float_precision="round_trip")
+            frame = pd.read_csv(io.BytesIO(content), sep=separator, header=None)
         return frame
 
     return read
