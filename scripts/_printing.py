@@ -11,6 +11,21 @@ _PIPE_WIDTH = 200
 _MOST_SHOWN = 20
 
 
+class TellingErrors(click.Group):
+    """A group of commands that tells users' mistakes in one line, and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        from app.errors import ServiceError, StoreError
+        from app.settings import SettingsError
+
+        try:
+            return super().invoke(ctx)
+        except (StoreError, ServiceError, SettingsError) as fault:
+            click.echo(f"error: {' '.join(str(fault).split())}", err=True)
+            ctx.exit(1)
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     from app.store.manifest import dump_json
 

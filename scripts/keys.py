@@ -6,15 +6,15 @@ from pathlib import Path
 
 import _checkout  # noqa: F401
 import click
-from _printing import print_json, print_table
+from _printing import TellingErrors, print_json, print_table
 
 from app import keys
-from app.settings import SettingsError, keys_file_to_write
+from app.settings import keys_file_to_write
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
-@click.group(context_settings=_HELP)
+@click.group(cls=TellingErrors, context_settings=_HELP)
 @click.option(
     "--file",
     "path",
@@ -79,8 +79,4 @@ def remove(path: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except SettingsError as fault:
-        click.echo(f"error: {fault}", err=True)
-        raise SystemExit(1) from None
+    main()

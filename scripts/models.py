@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401
 import click
-from _printing import print_json, print_table
+from _printing import TellingErrors, print_json, print_table
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -40,21 +40,7 @@ class _Store:
 _store = click.make_pass_decorator(_Store, ensure=True)
 
 
-class _Errors(click.Group):
-    """Tells users' mistakes in one line."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from app.errors import ServiceError, StoreError
-        from app.settings import SettingsError
-
-        try:
-            return super().invoke(ctx)
-        except (StoreError, ServiceError, SettingsError) as fault:
-            click.echo(f"error: {' '.join(str(fault).split())}", err=True)
-            ctx.exit(1)
-
-
-@click.group(cls=_Errors, context_settings=_HELP)
+@click.group(cls=TellingErrors, context_settings=_HELP)
 def main() -> None:
     """Look after the models in the store (MODEL_STORE): a running service takes what changes within two seconds."""
 

@@ -49,7 +49,7 @@ def main(**given: Any) -> None:
     try:
         _register(**given)
     except (StoreError, SettingsError) as fault:
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {' '.join(str(fault).split())}", err=True)
         raise SystemExit(1) from None
 
 

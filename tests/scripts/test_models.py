@@ -1,0 +1,219 @@
+"""Looking after the store from the shell: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from app.store import ModelStore, load, save
+from app.store.manifest import installed_versions
+from tests.store.helpers import break_version, pretend_other_sklearn
+
+Run = Callable[..., Result]
+ROWS = np.arange(12.0).reshape(6, 2)
+
+
+@pytest.fixture
+def store(root: Path) -> ModelStore:
+    """A store whose model m answers 1, 2 or 3, as its version is."""
+    for constant in (1.0, 2.0, 3.0):
+        estimator = DummyRegressor(strategy="constant", constant=constant).fit(ROWS, ROWS[:, 0])
+        save(estimator, ROWS, "m", root=root, metrics={"r2": 0.5})
+    return ModelStore(root)
+
+
+def said(result: Result) -> str:
+    """Return the one line of an error."""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_an_empty_store_says_what_to_do(run: Run) -> None:
+    assert "has no models; train one with" in run("models", "list").stdout
+    assert json.loads(run("models", "list", "--json").stdout) == {"models": []}
+
+
+def test_list_shows_every_model_plain_where_it_is_piped(run: Run, store: ModelStore) -> None:
+    store.label("m", 1, "first")
+    lines = run("models", "list").stdout.splitlines()
+    assert lines[0].split() == ["model", "promoted", "versions", "labels", "task", "created"]
+    assert lines[1].split()[:6] == ["m", "3", "1,", "2,", "3", "first=1"]
+    (model,) = json.loads(run("models", "list", "--json").stdout)["models"]
+    assert (model["name"], model["promoted"], model["versions"], model["labels"]) == ("m", 3, [1, 2, 3], {"first": 1})
+
+
+def test_list_survives_damage_and_tells_it(run: Run, store: ModelStore) -> None:
+    (store.root / "m" / "serving.json").write_text("{")
+    assert "serving.json is damaged" in run("models", "list").stdout
+
+
+def test_show_tells_inputs_metrics_and_origin(run: Run, root: Path) -> None:
+    frame = pd.DataFrame({"word": ["a", "b"] * 3, "left": range(6)})
+    prepare = make_column_transformer((OneHotEncoder(), ["word"]))
+    save(
+        make_pipeline(prepare, LogisticRegression()).fit(frame, frame["left"] % 2),
+        frame,
+        "t",
+        root=root,
+        metrics={"f1": 0.25},
+    )
+    shown = run("models", "show", "t").stdout
+    assert "t version 1 (promoted)" in shown
+    assert "classification on a DataFrame (2 inputs, 1 not used)" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["word", "str", "no", "yes", "a,", "b"] in lines
+    assert ["left", "int64", "yes", "no", "-"] in lines
+    assert ["f1", "0.25"] in lines
+    assert json.loads(run("models", "show", "t", "1", "--json").stdout)["version"] == 1
+
+
+def test_try_without_rows_answers_the_golden_rows(run: Run, store: ModelStore) -> None:
+    assert run("models", "try", "m").stdout.split()[:4] == ["row", "predict", "0", "3"]
+    assert json.loads(run("models", "try", "m", "--version", 1, "--json").stdout) == {"y_pred": [1.0] * 5}
+
+
+@pytest.mark.parametrize(
+    ("rows", "reply"),
+    [
+        ('{"X": [[1, 2], [3, 4]]}', {"y_pred": [3.0, 3.0]}),
+        ("[[1, 2]]", {"y_pred": [3.0]}),
+        ("[1, 2]", {"y_pred": 3.0}),
+        ('{"instances": [[1, 2]]}', {"predictions": [3.0]}),
+        ('{"dataframe_split": {"columns": ["x1", "x0"], "data": [[1, 2]]}}', {"predictions": [3.0]}),
+    ],
+)
+def test_try_takes_the_bodies_of_predict_and_bare_rows(
+    run: Run, store: ModelStore, tmp_path: Path, rows: str, reply: dict[str, Any]
+) -> None:
+    (tmp_path / "rows.json").write_text(rows)
+    for given in ((rows,), ("@rows.json",)):
+        assert json.loads(run("models", "try", "m", *given, "--json").stdout) == reply
+    assert json.loads(run("models", "try", "m", "-", "--json", given=rows).stdout) == reply
+
+
+def test_try_asks_any_method_and_takes_texts(run: Run, root: Path) -> None:
+    texts = ["win money", "hello you"] * 5
+    save(make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, ["spam", "ham"] * 5), texts, "t", root=root)
+    assert json.loads(run("models", "try", "t", '"win money"', "--json").stdout) == {"y_pred": "spam"}
+    reply = json.loads(run("models", "try", "t", '{"text": ["hello"]}', "--method", "predict_proba", "--json").stdout)
+    assert reply["classes"] == ["ham", "spam"]
+    assert reply["prediction"][0][0] > 0.5
+
+
+def test_try_tells_mistakes_in_one_line(run: Run, store: ModelStore) -> None:
+    assert "/X/0: a row must have 2 values, and this one has 1" in said(run("models", "try", "m", "[[1]]", status=1))
+    assert "the body is not JSON" in said(run("models", "try", "m", "{oops", status=1))
+    assert "m version 3 has no transform; it has predict" in said(
+        run("models", "try", "m", "--method", "transform", status=1)
+    )
+    assert "nowhere.json cannot be read" in said(run("models", "try", "m", "@nowhere.json", status=1))
+    assert "there is no model 'n'; there are m" in said(run("models", "try", "n", status=1))
+    assert "has no version 9; it has 1, 2, 3" in said(run("models", "try", "m", "--version", 9, status=1))
+
+
+def test_promote_and_rollback_change_what_answers(run: Run, store: ModelStore) -> None:
+    assert run("models", "promote", "m", 1).stdout == "m version 1 is promoted\n"
+    assert store.promoted("m") == 1
+    assert run("models", "rollback", "m").stdout == "m is back from version 1 to 3\n"
+    assert json.loads(run("models", "rollback", "m", "--json").stdout)["promoted"] == 2
+    run("models", "rollback", "m")
+    assert "no earlier promoted version" in said(run("models", "rollback", "m", status=1))
+
+
+def test_a_broken_version_is_neither_promoted_nor_rolled_back_to(run: Run, store: ModelStore, root: Path) -> None:
+    model = root / "m" / "2" / "model.joblib"
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    assert "m version 2 cannot be promoted: model.joblib is not the file that was saved" in said(
+        run("models", "promote", "m", 2, status=1)
+    )
+    assert "m version 2 cannot be promoted" in said(run("models", "rollback", "m", status=1))
+    assert store.promoted("m") == 3
+
+
+def test_labels_are_given_and_taken(run: Run, store: ModelStore) -> None:
+    assert "POST /models/m/versions/1/predict" in run("models", "label", "m", 1, "champion").stdout
+    assert json.loads(run("models", "label", "m", 2, "next", "--json").stdout)["labels"] == {"champion": 1, "next": 2}
+    run("models", "unlabel", "m", "champion")
+    assert store.serving("m").labels == {"next": 2}
+    assert "has no label 'champion'; it has next" in said(run("models", "unlabel", "m", "champion", status=1))
+
+
+def test_verify_checks_everything_and_fails_where_a_version_is_refused(run: Run, store: ModelStore, root: Path) -> None:
+    assert [line.split() for line in run("models", "verify").stdout.splitlines()[1:]] == [
+        ["m", str(version), "ok"] for version in (1, 2, 3)
+    ]
+    (root / "m" / "2" / "model.joblib").write_bytes(b"")
+    shown = json.loads(run("models", "verify", "m", "--json", status=1).stdout)["versions"]
+    assert [version["ok"] for version in shown] == [True, False, True]
+    assert "model.joblib is not the file that was saved" in shown[1]["refused"]
+    run("models", "verify", "m", 1)
+    assert "has no version 7" in said(run("models", "verify", "m", 7, status=1))
+
+
+def test_recheck_makes_a_new_version_under_the_installed_scikit_learn(run: Run, root: Path) -> None:
+    estimator = LogisticRegression().fit(ROWS, [0, 1] * 3)
+    saved = save(estimator, ROWS, "m", root=root, metrics={"accuracy": 0.5}, data={"source": "x.csv"})
+    pretend_other_sklearn(saved)
+    assert "recheck m 1" in said(run("models", "promote", "m", 1, status=1))
+    assert "saved as version 2; promote it with" in run("models", "recheck", "m", 1).stdout
+    new = load("m", 2, root=root).manifest
+    old = ModelStore(root).manifest("m", 1)
+    assert new.library["scikit-learn"] == installed_versions()["scikit-learn"]
+    assert (new.golden, new.signature, new.metrics) == (old.golden, old.signature, old.metrics)
+    assert new.data == {"source": "x.csv", "rechecked_from": 1}
+    assert ModelStore(root).promoted("m") == 1
+    run("models", "recheck", "m", 1, "--promote")
+    assert ModelStore(root).promoted("m") == 3
+    assert "nothing to do" in run("models", "recheck", "m", 3).stdout
+
+
+def test_recheck_refuses_what_answers_otherwise_here(run: Run, root: Path) -> None:
+    saved = save(LogisticRegression().fit(ROWS, [0, 1] * 3), ROWS, "m", root=root)
+    pretend_other_sklearn(saved)
+    path = saved.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["golden"]["outputs"]["predict_proba"][0] = [0.25, 0.75]
+    path.write_text(json.dumps(manifest))
+    assert "predict_proba of the golden rows is not what it was" in said(run("models", "recheck", "m", 1, status=1))
+    break_version(saved)
+    assert "model.joblib is not the file that was saved" in said(run("models", "recheck", "m", 1, status=1))
+    assert ModelStore(root).versions("m") == [1]
+
+
+def test_prune_tells_what_went_and_what_stays(run: Run, store: ModelStore) -> None:
+    assert run("models", "prune", "m", "--keep", 1).stdout == "deleted 1; left are 2, 3\n"
+    assert json.loads(run("models", "prune", "m", "--keep", 0, "--json").stdout) == {
+        "name": "m",
+        "deleted": [],
+        "versions": [2, 3],
+    }
+
+
+def test_remove_asks_first(run: Run, store: ModelStore) -> None:
+    run("models", "remove", "m", given="n\n", status=1)
+    assert store.names() == ["m"]
+    assert "version 3 is served" in said(run("models", "remove", "m", 3, "--yes", status=1))
+    run("models", "remove", "m", 1, "--yes")
+    assert store.versions("m") == [2, 3]
+    run("models", "remove", "m", given="y\n")
+    assert store.names() == []
+    assert "there is no model 'm'" in said(run("models", "remove", "m", "--yes", status=1))
+
+
+def test_a_wrong_setting_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "many")
+    assert "PORT must be a whole number" in said(run("models", "list", status=1))
