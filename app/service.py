@@ -55,6 +55,18 @@ class Reply:
     body: bytes
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call that was understood: who is asked what, about which rows, and how it wants to hear it."""
+
+    model: LoadedModel
+    method: str
+    output: Outputs
+    decoded: wire.Decoded
+    answered_in: str
 
 
 class Service:
@@ -74,19 +86,25 @@ class Service:
         ServiceError
             The subclass says why there is no answer; any other exception is a fault of ours.
         """
+        if call.method == "classify":
+            return self._classify(call)
+        asked = self._understand(call)
+        return _reply(asked, self._run(asked.model, asked.decoded.batch, asked.method, asked.output))
+
+    def _understand(self, call: Call) -> _Asked:
+        """Check the key, find the model, and read the rows."""
         self.keys.require("predict", call.key)
         asked_in = wire.media_type(call.content_type)
         answered_in = wire.acceptable(call.accept, asked_in)
         model = self.models.get(call.model, call.version, self.settings.request_timeout)
         output = _output_of(model, call.method)
         decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
-        answer = self._run(model, decoded.batch, call.method, output)
-        return Reply(wire.encode(answer, output, decoded.form, answered_in), answered_in, _model_headers(model))
+        return _Asked(model, call.method, output, decoded, answered_in)
 
-    def classify(self, call: Call) -> Reply:
+    def _classify(self, call: Call) -> Reply:
         """Answer one text, or a list of them, with its label and the probability of that label.
 
-        The score is null where the model has no probabilities. Raises as :meth:`answer` does.
+        The score is null where the model has no probabilities.
         """
         self.keys.require("predict", call.key)
         wire.media_type(call.content_type)
@@ -121,6 +139,11 @@ class Service:
             raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
         self.metrics.rows_predicted(model.name, batch.rows)
         return answer
+
+
+def _reply(asked: _Asked, answer: Answer) -> Reply:
+    body = wire.encode(answer, asked.output, asked.decoded.form, asked.answered_in)
+    return Reply(body, asked.answered_in, _model_headers(asked.model))
 
 
 def _output_of(model: LoadedModel, method: str) -> Outputs:

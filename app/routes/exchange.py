@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import uuid
 from http import HTTPStatus
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from app.errors import ServiceError
+from app import door
 from app.monitor import logs
 from app.monitor.metrics import Metrics
-from app.wire import problem
-
-log = logging.getLogger(__name__)
-
-_VISIBLE = re.compile(r"[!-~]{1,128}")
+from app.routes.predict import sent_header, to_response
 
 
 def register(app: Flask, metrics: Metrics) -> None:
@@ -25,8 +18,7 @@ def register(app: Flask, metrics: Metrics) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _VISIBLE.fullmatch(given) else uuid.uuid4().hex
+        g.request_id = door.request_id(sent_header)
         logs.request_id.set(g.request_id)
         logs.traceparent.set(request.headers.get("traceparent", ""))
         g.started = metrics.request_started()
@@ -38,10 +30,6 @@ def register(app: Flask, metrics: Metrics) -> None:
         metrics.request_ended(route, response.status_code, g.started)
         return response
 
-    @app.errorhandler(ServiceError)
-    def service_error(error: ServiceError) -> Response:
-        return _problem(problem.of_error(error, g.request_id), error.status, error.headers)
-
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         # Flask's own responses (redirects, Allow of a 405) keep their headers.
@@ -52,13 +40,11 @@ def register(app: Flask, metrics: Metrics) -> None:
         headers = {name: value for name, value in response.headers if name == "Retry-After"}
         if "Allow" in response.headers:
             headers["Allow"] = ", ".join(sorted(response.headers["Allow"].split(", ")))
-        return _problem(problem.of_status(status, _detail(error, status, headers), g.request_id), status, headers)
+        return to_response(door.status_reply(status, _detail(error, status, headers), g.request_id, headers))
 
     @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> Response:
-        log.error("%s %s failed", request.method, request.path, exc_info=error)
-        detail = "the service failed to answer; the request id leads to the trace in its log"
-        return _problem(problem.of_status(500, detail, g.request_id), 500, {})
+    def failed(error: Exception) -> Response:
+        return to_response(door.error_reply(error, f"{request.method} {request.path}", g.request_id))
 
 
 def _detail(error: HTTPException, status: int, headers: dict[str, str]) -> str:
@@ -71,7 +57,3 @@ def _detail(error: HTTPException, status: int, headers: dict[str, str]) -> str:
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return f"the body is larger than {request.max_content_length} bytes; send fewer rows at a time"
     return error.description or HTTPStatus(status).phrase
-
-
-def _problem(body: bytes, status: int, headers: dict[str, str]) -> Response:
-    return Response(body, status, headers, content_type=problem.MEDIA_TYPE)
