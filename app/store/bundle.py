@@ -8,7 +8,10 @@ digest, so that two versions never see each other's code; the pickle is written 
 from __future__ import annotations
 
 import io
+import pickle
+import subprocess
 import sys
+import sysconfig
 import threading
 import types
 from collections.abc import Iterator
@@ -20,9 +23,12 @@ from typing import Any
 import joblib
 
 from app.errors import StoreError
+from app.settings import ROOT
 from app.store.disk import sha256
 
 _DIGITS = 16
+# Run in the checkout, as a service is: is there such a module?
+_FIND = "import importlib.util, sys; sys.path.insert(0, '.'); sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 # Two threads may load versions with the same code; neither may see half of its module.
 _importing = threading.RLock()
 
@@ -94,6 +100,61 @@ def rebind(pickled: bytes, bundled: Bundle | None) -> Any:
                 f"the model needs the module {fault.name!r}, which is not installed here; install it, "
                 "or bring its file: --code FILE.py in the shell, code='FILE.py' in Python"
             ) from fault
+
+
+def check_findable(estimator: Any) -> None:
+    """Refuse an estimator whose pickle refers to a module that this process finds and a service would not.
+
+    A file beside a notebook is on its import path, and on no other's.
+
+    Raises
+    ------
+    StoreError
+        Names the module, and how to bring it.
+    """
+    for name in sorted(_modules_of(estimator)):
+        module = sys.modules.get(name)
+        if module is None or not _is_local(module):
+            continue
+        found = subprocess.run(  # noqa: S603  # this very Python, asked for a name that is an argument
+            [sys.executable, "-P", "-c", _FIND, name], cwd=ROOT, capture_output=True, check=False
+        )
+        if found.returncode:
+            raise StoreError(
+                f"the model refers to {name} ({module.__file__}), which a service would not find; "
+                "bring the file: --code FILE.py in the shell, code='FILE.py' in Python"
+            )
+
+
+def _is_local(module: types.ModuleType) -> bool:
+    """Tell whether a module is neither Python's, nor an installed package's, nor the application's own."""
+    file = getattr(module, "__file__", None)
+    if file is None or module.__name__.startswith("model_code_"):
+        return False
+    known = [ROOT / "app", *map(Path, sysconfig.get_paths().values())]
+    return not any(Path(file).is_relative_to(folder) for folder in known)
+
+
+def _modules_of(estimator: Any) -> set[str]:
+    """Return the modules that the pickle of `estimator` refers to."""
+    found: set[str] = set()
+
+    class Looking(pickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            # Called for whatever has no pickle of its own kind: functions, classes, and instances of them.
+            if isinstance(obj, type | types.FunctionType):
+                found.add(obj.__module__)
+            return NotImplemented
+
+    Looking(_Nowhere()).dump(estimator)
+    return found
+
+
+class _Nowhere(io.RawIOBase):
+    """A file that keeps nothing."""
+
+    def write(self, content: Any) -> int:
+        return memoryview(content).nbytes
 
 
 @contextmanager

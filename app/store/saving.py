@@ -110,6 +110,7 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
 def _as_served(estimator: Any, bundled: bundle.Bundle | None) -> tuple[Any, bytes]:
     """Return the estimator as a server will load it, and the pickle that it loads."""
     estimator = bundle.rebind(pickled(estimator), bundled)
+    bundle.check_findable(estimator)
     return estimator, pickled(estimator)
 
 

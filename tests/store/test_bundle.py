@@ -27,10 +27,12 @@ print(save(model, X, "m", root={root!r}, code={code!r}).version)
 """
 
 
-def run_notebook(root: Path, code: Path | None, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_notebook(
+    root: Path, code: Path | None, folder: Path, cells: str = NOTEBOOK
+) -> subprocess.CompletedProcess[str]:
     """Run the notebook's cells as a script of its own, where `clean` is ``__main__.clean``."""
     script = folder / "notebook.py"
-    script.write_text(NOTEBOOK.format(root=str(root), code=None if code is None else str(code)))
+    script.write_text(cells.format(root=str(root), code=None if code is None else str(code)))
     checkout = Path(__file__).parents[2]
     return subprocess.run(
         [sys.executable, script], env={"PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=False
@@ -54,6 +56,20 @@ def test_a_notebooks_function_without_its_code_is_refused_with_the_remedy(root: 
     assert "the model refers to code that the service will not have" in done.stderr
     assert "code='FILE.py'" in done.stderr
     assert not root.exists()
+
+
+def test_a_module_that_only_the_notebook_finds_is_refused_and_comes_with_code(root: Path, tmp_path: Path) -> None:
+    helpers = tmp_path / "cleaning_helpers.py"
+    helpers.write_text("import numpy as np\n\ndef clean(X):\n    return np.log1p(np.abs(X))\n")
+    own = "def clean(X):\n    return np.log1p(np.abs(X))\n"
+    imported = NOTEBOOK.replace(own, "from cleaning_helpers import clean\n")
+    assert imported != NOTEBOOK
+    done = run_notebook(root, None, tmp_path, imported)
+    assert f"the model refers to cleaning_helpers ({helpers}), which a service would not find" in done.stderr
+    assert not root.exists()
+    assert run_notebook(root, helpers, tmp_path, imported).returncode == 0
+    helpers.unlink()
+    assert load("m", root=root).version == 1
 
 
 def test_code_is_run_once_and_two_versions_of_it_are_kept_apart(tmp_path: Path) -> None:
