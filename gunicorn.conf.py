@@ -59,6 +59,13 @@ accesslog = "-" if settings.access_log else None
 logger_class = "app.monitor.access.GunicornLogger"
 
 
+def worker_exit(server: "Arbiter", worker: Any) -> None:
+    """Write what a worker gathered before it is gone."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        app.extensions["metrics"].flush()
+
+
 def child_exit(server: "Arbiter", worker: Any) -> None:
     """Forget the gauges of a worker that is gone."""
     from app.monitor.metrics import worker_ended

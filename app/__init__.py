@@ -50,9 +50,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["service"] = service
+    app.extensions["metrics"] = metrics
     exchange.register(app, metrics)
     app.register_blueprint(predict.blueprint(service, pool))
     app.register_blueprint(models.blueprint(service, catalog))
     app.register_blueprint(health.blueprint(service))
     live.start()
+    metrics.start()
     return app

@@ -6,10 +6,13 @@ With several workers prometheus_client needs ``PROMETHEUS_MULTIPROC_DIR`` to be 
 
 from __future__ import annotations
 
+import bisect
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,11 +21,25 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+FLUSH_SECONDS = 1.0
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+class _Gathered:
+    """Counts that wait to be written: answers by route and status, rows by model, seconds by route."""
+
+    def __init__(self) -> None:
+        self.answered: dict[tuple[str, int], int] = {}
+        self.rows: dict[str, int] = {}
+        self.seconds: dict[str, list[Any]] = {}
+
+
 class Metrics:
-    """The service's metrics; also the observer of the live models."""
+    """The service's metrics; also the observer of the live models.
+
+    What requests add up to is gathered in memory and written every :data:`FLUSH_SECONDS`: written one by
+    one, a request's four values in files shared by the workers would cost more than parsing it.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -51,21 +68,62 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemostrecent",
         )
+        self._lock = threading.Lock()
+        self._gathered = _Gathered()
+        self._asking = 0
+
+    def start(self) -> None:
+        """Start to write what was gathered, in a thread that ends with the process."""
+        threading.Thread(target=self._flush_on_and_on, name="metrics-writer", daemon=True).start()
+
+    def _flush_on_and_on(self) -> None:
+        while True:
+            time.sleep(FLUSH_SECONDS)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered since the last time."""
+        with self._lock:
+            gathered, self._gathered = self._gathered, _Gathered()
+            self._in_flight.set(self._asking)
+        for (route, status), count in gathered.answered.items():
+            self._requests.labels(route, str(status)).inc(count)
+        for model, rows in gathered.rows.items():
+            self._rows.labels(model).inc(rows)
+        for route, (total, buckets) in gathered.seconds.items():
+            child = self._seconds.labels(route)
+            # prometheus_client observes one value at a time; these are the values behind.
+            child._sum.inc(total)
+            for bucket, count in enumerate(buckets):
+                if count:
+                    child._buckets[bucket].inc(count)
 
     def request_started(self) -> float:
         """Count a request in; returns the moment to hand to :meth:`request_ended`."""
-        self._in_flight.inc()
+        with self._lock:
+            self._asking += 1
         return time.perf_counter()
 
     def request_ended(self, route: str, status: int, started: float) -> None:
         """Count a request out."""
-        self._in_flight.dec()
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        bucket = bisect.bisect_left(_SECONDS, seconds)
+        with self._lock:
+            self._asking -= 1
+            gathered = self._gathered
+            answered = (route, status)
+            gathered.answered[answered] = gathered.answered.get(answered, 0) + 1
+            timed = gathered.seconds.get(route)
+            if timed is None:
+                timed = gathered.seconds[route] = [0.0, [0] * (len(_SECONDS) + 1)]
+            timed[0] += seconds
+            timed[1][bucket] += 1
 
     def rows_predicted(self, model: str, rows: int) -> None:
         """Count the rows of an answer."""
-        self._rows.labels(model).inc(rows)
+        with self._lock:
+            gathered = self._gathered.rows
+            gathered[model] = gathered.get(model, 0) + rows
 
     def model_loaded(self, name: str, version: int) -> None:
         """Count a load."""
@@ -85,6 +143,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text format."""
+        self.flush()
         registry = self._registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
