@@ -1,13 +1,18 @@
-"""What every engine offers."""
+"""What every engine offers, and the forms that an engine is chosen from."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from app.signature import Array, Batch
 
 # A method of several outputs (predict_proba of a multi-output classifier) answers with an array for each.
 Answer = Array | list[Array]
+
+# Answers one method for ``batch.data``; raises anything, Doubt by choice, for rows that scikit-learn is to be asked.
+Kernel = Callable[[Any], Answer]
 
 
 class Engine(Protocol):
@@ -22,3 +27,28 @@ class Engine(Protocol):
         raises is let through.
         """
         ...
+
+
+class Doubt(Exception):
+    """A form leaves these rows to scikit-learn: they are out of its range, or scikit-learn would refuse them."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A fitted estimator in another form that gives the same answers, for some of its methods.
+
+    Attributes
+    ----------
+    name: what it is called in the manifest.
+    kernels: what answers, by method.
+    thresholds: by column (its index, or its name in a frame) the split points near which the gate looks closer.
+    state: all that is needed to build it again without the estimator, as :mod:`app.engines.state` writes it;
+        None where it is built from the estimator.
+    rows: ``one`` where it is meant for single rows only, ``many`` where for several, ``any`` for both.
+    """
+
+    name: str
+    kernels: Mapping[str, Kernel]
+    thresholds: Mapping[Any, Array] = field(default_factory=dict)
+    state: Mapping[str, Any] | None = None
+    rows: str = "any"
