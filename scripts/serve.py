@@ -42,6 +42,8 @@ def main(first_model: bool) -> None:
     announce(settings, store)
     # This process becomes gunicorn: signals reach it directly.
     os.chdir(ROOT)
+    # gunicorn reads this one itself, and cannot read an empty one.
+    os.environ["WEB_CONCURRENCY"] = str(settings.web_concurrency)
     gunicorn = str(Path(sys.executable).with_name("gunicorn"))
     os.execv(gunicorn, [gunicorn, "-c", "gunicorn.conf.py"])  # noqa: S606
 

@@ -47,7 +47,7 @@ class Compose:
         plugin = run("docker", "compose", "version").returncode == 0
         program = ("docker", "compose") if plugin else ("docker-compose",)
         # Only this machine may come in.
-        environ = {"HTTP_PORT": f"127.0.0.1:{self.port}", "APP_IMAGE": IMAGE, "WEB_CONCURRENCY": "2"}
+        environ = {"HTTP_PORT": f"127.0.0.1:{self.port}", "APP_IMAGE": IMAGE}
         done = run(*program, "-p", self.project, *arguments, **environ)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
