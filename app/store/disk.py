@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -14,7 +15,8 @@ from pathlib import Path
 
 _STAGING = ".staging-"
 _REMOVED = ".removed-"
-# A folder this old (in seconds) whose maker holds it no more was left by a process that was killed.
+_WRITING = ".writing-"
+# What is this old (in seconds) whose maker holds it no more was left by a process that was killed.
 _STALE_SECONDS = 60.0
 
 
@@ -36,7 +38,7 @@ def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 
     Nobody whom `mode` keeps out ever sees it.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_WRITING, dir=path.parent)
     temporary = Path(name)
     os.close(handle)
     try:
@@ -93,15 +95,16 @@ def remove_folder(folder: Path) -> None:
 
 
 def sweep(parent: Path) -> None:
-    """Delete the half-made and half-deleted folders in `parent` that nobody is at work on any more."""
-    for folder in [*parent.glob(f"{_STAGING}*"), *parent.glob(f"{_REMOVED}*")]:
-        try:
-            if time.time() - folder.stat().st_mtime < _STALE_SECONDS:
+    """Delete what is half made or half deleted in `parent` and nobody is at work on any more."""
+    for path in parent.iterdir():
+        if not path.name.startswith((_STAGING, _REMOVED, _WRITING)):
+            continue
+        # Somebody may hold it, or delete it first.
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < _STALE_SECONDS:
                 continue
-            with lock(folder, wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # somebody holds it, or deleted it first
+            with lock(path, wait=False):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 @contextmanager

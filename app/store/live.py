@@ -12,10 +12,11 @@ import threading
 
 from app.errors import NotFound, NotServed, StoreError, Unavailable
 from app.store.catalog import ModelStore
-from app.store.following import Follower, Observer, View, default_of, refusal
+from app.store.following import Follower, Observer, refusal
 from app.store.loading import LoadedModel
 from app.store.manifest import Manifest
 from app.store.serving import Serving
+from app.store.view import View, default_of
 
 __all__ = ["LiveModels", "Observer"]
 

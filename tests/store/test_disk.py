@@ -38,10 +38,13 @@ def test_a_sweep_takes_what_was_left_and_spares_what_is_in_use_or_fresh(tmp_path
     for name in (".staging-left", ".removed-3-left", ".staging-held"):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".writing-left").write_bytes(b"half")
+    os.utime(tmp_path / ".writing-left", (0, 0))
     (tmp_path / ".staging-fresh").mkdir()
+    (tmp_path / "1").mkdir()
     with disk.lock(tmp_path / ".staging-held"):
         disk.sweep(tmp_path)
-    assert names_in(tmp_path) == [".staging-fresh", ".staging-held"]
+    assert names_in(tmp_path) == [".staging-fresh", ".staging-held", "1"]
 
 
 def test_a_lock_that_is_held_is_not_given_twice(tmp_path: Path) -> None:
