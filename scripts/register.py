@@ -58,7 +58,8 @@ def _register(  # noqa: PLR0913  # the command's options, by name
 ) -> None:
     from app import store
     from app.settings import Settings
-    from app.store.foreign import read_foreign, read_rows
+    from app.store.foreign import read_foreign
+    from app.store.sample_files import read_rows
     from app.store.showing import curl_line, describe
 
     settings = Settings.from_environ()

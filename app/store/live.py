@@ -86,6 +86,14 @@ class LiveModels:
         self._follower.touch(model)
         return model
 
+    def is_loaded(self, name: str | None, version: int | None) -> bool:
+        """Tell whether :meth:`get` would return at once; raises as it does."""
+        view = self._view()
+        name = self._default_in(view) if name is None else name
+        if version is None:
+            return name in view.current or name not in view.serving
+        return (name, version) in view.loaded or name not in view.serving
+
     def default_name(self) -> str:
         """Return the default model's name: the one that is set, else the only one, else ``default``.
 
