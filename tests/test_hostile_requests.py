@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 from flask.testing import FlaskClient
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import CategoricalNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+from sklearn.tree import DecisionTreeClassifier
 
 from app import create_app, store
 from app.settings import Settings
@@ -24,6 +27,7 @@ from app.settings import Settings
 JSON = "application/json"
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
+NAMES = ("x0", "x1", "x2", "x3")
 ROW = b"[5.1,3.5,1.4,0.2]"
 
 
@@ -36,6 +40,10 @@ def npy(array: Any, *, allow_pickle: bool = False) -> bytes:
 def npy_header(header: str) -> bytes:
     padded = header.encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded
+
+
+def npy_of(descr: str, shape: str, size: int, fill: bytes = b"\0") -> bytes:
+    return npy_header(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}") + fill * size
 
 
 def arrow(columns: dict[str, Any], compression: str | None = None) -> bytes:
@@ -65,6 +73,15 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Flas
     store.save(
         make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0]), texts, "text", root=root
     )
+    codes = frame.assign(code=pd.Categorical([1, 2, 3] * 8))[["age", "code"]]
+    coded = HistGradientBoostingRegressor(categorical_features="from_dtype").fit(codes, frame["age"])
+    store.save(coded, codes, "codes", root=root)
+    days = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=24)})
+    store.save(make_pipeline(OrdinalEncoder(), LinearRegression()).fit(days, range(24)), days, "days", root=root)
+    large = np.array([[0, 1], [2**64 - 1, 0], [5, 2**63], [7, 8]], dtype=np.uint64)
+    store.save(DecisionTreeClassifier().fit(large, [0, 1, 0, 1]), large, "large", root=root)
+    switches = np.array([[True, False], [False, True], [True, True], [False, False]])
+    store.save(LogisticRegression().fit(switches, [0, 1, 0, 1]), switches, "switches", root=root)
     counts = np.array([[0, 1], [1, 0], [2, 1], [1, 1]])
     store.save(CategoricalNB().fit(counts, [0, 1, 0, 1]), counts, "counts", root=root)
     app = create_app(Settings(model_store=root, default_model="iris", max_rows=50, max_body_bytes=100_000))
@@ -203,7 +220,75 @@ OTHERS: list[tuple[str, str, str, bytes, int, str]] = [
         422,
         "must not be missing",
     ),
+    *[
+        (f"NPY of the dtype {descr}", "/predict", NPY, npy_of(descr, "(1, 4)", size), 400, "plain numbers")
+        for descr, size in (("'<M8[ns]'", 32), ("'<m8[s]'", 32), ("'V8'", 32), ("'<U0'", 0), ("('<f8', (2,))", 64))
+    ],
+    *[
+        (f"NPY of the shape {shape}", "/predict", NPY, npy_of("'<f8'", shape, size), 400, "the header")
+        for shape, size in (
+            ("(-1, -1)", 8),
+            ("(-4, -1)", 32),
+            ("(-1, 0)", 0),
+            (f"({2**70}, 0)", 0),
+            (f"({'1,' * 80})", 8),
+        )
+    ],
+    ("NPY of strings beyond Unicode", "/predict", NPY, npy_of("'<U1'", "(1, 4)", 16, b"\xff"), 400, "no Unicode"),
+    *[
+        (f"NPY with {header[:9]!r} for a header", "/predict", NPY, npy_header(header), 400, "not NPY")
+        for header in ("(" * 5000, "'''", "{[]: 1}", "-" * 4000 + "1", "{'shape': (1, 4", "{'shape': (1L,), }")
+    ],
+    (
+        "Arrow of many columns of nulls",
+        "/predict",
+        ARROW,
+        arrow({f"n{i}": pa.nulls(9) for i in range(99)}),
+        422,
+        "missing",
+    ),
+    (
+        "Arrow of binary views",
+        "/predict",
+        ARROW,
+        arrow(dict.fromkeys(NAMES, pa.array([b"1"], pa.binary_view()))),
+        422,
+        "has the type binary_view",
+    ),
+    ("Arrow of times", "/predict", ARROW, arrow(dict.fromkeys(NAMES, pa.array([1], pa.time32("s")))), 422, "time32"),
+    (
+        "Arrow in a zone that is none",
+        "/models/days/predict",
+        ARROW,
+        arrow({"day": pa.array([1], pa.timestamp("us", "X/Y"))}),
+        422,
+        "cannot be read",
+    ),
+    *[
+        (f"Arrow of the date {moment}", "/models/days/predict", ARROW, arrow({"day": moment}), 422, "cannot be read")
+        for moment in (
+            pa.array([2**62], pa.timestamp("us")),
+            pa.array([2**62], pa.timestamp("s")),
+            pa.array([2**31 - 1], pa.int32()).cast(pa.date32()),
+        )
+    ],
+    (
+        "a null among booleans",
+        "/models/switches/predict",
+        JSON,
+        b'{"X":[[true,null]]}',
+        422,
+        "/X/0/1: must not be missing",
+    ),
     # Columns of other kinds
+    (
+        "a boolean for a category",
+        "/models/codes/predict",
+        JSON,
+        b'{"features":{"age":1,"code":true}}',
+        422,
+        "not a category",
+    ),
     (
         "an unknown category",
         "/models/table/predict",
@@ -301,6 +386,51 @@ def test_what_does_not_fit_elsewhere(
     client: FlaskClient, path: str, content_type: str, body: bytes, status: int, says: str
 ) -> None:
     refused(client.post(path, data=body, content_type=content_type), status, says)
+
+
+def test_integers_of_64_bits_stay_whole_beside_others(client: FlaskClient) -> None:
+    for body, content_type in (
+        (b'{"X":[[18446744073709551615,0],[9223372036854775808,-1],[9223372036854775808,0.5]]}', JSON),
+        (b"18446744073709551615,0\n9223372036854775808,8\n", "text/csv"),
+    ):
+        reply = client.post("/models/large/predict", data=body, content_type=content_type)
+        assert reply.status_code == 200, reply.text
+
+
+def test_one_long_cell_does_not_widen_the_others(client: FlaskClient) -> None:
+    body = b"1,2,3," + b"0" * 30_000 + b"4\n" + b"1,2,3,4\n" * 49
+    tracemalloc.start()
+    try:
+        reply = client.post("/predict", data=body, content_type="text/csv")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert reply.status_code == 200, reply.text
+    assert peak < 20 * len(body)
+
+
+def test_a_string_that_many_rows_share_is_held_once(client: FlaskClient) -> None:
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int8()), ["good " * 2000])
+    tracemalloc.start()
+    try:
+        reply = client.post(
+            "/models/table/predict",
+            data=arrow({"level": shared, "age": [1.0] * 40, "count": [1] * 40, "ok": [True] * 40}),
+            content_type=ARROW,
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    refused(reply, 422, "not a category")
+    assert peak < 250_000
+
+
+def test_views_are_read_as_strings(client: FlaskClient) -> None:
+    texts = pa.array(["good", "bad, and so on and on"], pa.string_view())
+    reply = client.post(
+        "/models/text/predict", data=arrow({"text": texts}), content_type=ARROW, headers={"Accept": JSON}
+    )
+    assert reply.get_json() == {"y_pred": [1, 0]}
 
 
 def test_headers_that_do_not_fit(client: FlaskClient) -> None:

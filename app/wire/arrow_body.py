@@ -6,6 +6,8 @@ import io
 import struct
 from typing import Any
 
+import numpy as np
+
 from app.errors import InvalidRows, MalformedBody, NotAcceptable, UnsupportedMediaType
 from app.signature import Array, Outputs, Signature
 from app.wire import rows
@@ -44,7 +46,9 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
     if len(set(table.column_names)) != table.num_columns:
         raise InvalidRows("the schema names a column twice")
     rows.check_count(table.num_rows, max_rows)
-    columns = {name: _values(pa, name, table.column(name)) for name in table.column_names}
+    # Before a value is read: a column of nulls costs its sender nothing.
+    rows.check_names(signature, table.column_names)
+    columns = {name: _column(pa, name, table.column(name)) for name in table.column_names}
     return Decoded(rows.from_columns(signature, columns), Form())
 
 
@@ -77,22 +81,55 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _values(pa: Any, name: str, column: Any) -> list[Any] | Array:
-    kind = column.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        if column.null_count:
-            return list(column.to_pylist())
-        values: Array = column.to_numpy()
+def _column(pa: Any, name: str, column: Any) -> list[Any] | Array:
+    try:
+        values = _values(pa, column)
+    except (pa.ArrowException, ValueError, OverflowError, KeyError) as fault:
+        told = " ".join(str(fault).split())
+        raise InvalidRows(f"column {name!r} of the type {column.type} holds what cannot be read: {told:.200}") from None
+    if values is None:
+        raise InvalidRows(f"column {name!r} has the type {column.type}; send numbers, strings, booleans or dates")
+    return values
+
+
+def _values(pa: Any, column: Any) -> list[Any] | Array | None:
+    """Return a column's values as Python's own, or as an array of numbers; None where its type is not read."""
+    kind, types = column.type, pa.types
+    if types.is_dictionary(kind):
+        return _words(pa, column.combine_chunks())
+    if types.is_integer(kind) or types.is_floating(kind):
+        values: list[Any] | Array = column.to_pylist() if column.null_count else column.to_numpy()
         return values
-    if pa.types.is_date(kind):
+    if types.is_date(kind):
         column = column.cast(pa.timestamp("us"))
-    elif pa.types.is_timestamp(kind):
-        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
-    elif pa.types.is_decimal(kind):
+    elif types.is_timestamp(kind):
+        # Nanoseconds lose their last digits; what is too far away to be counted in microseconds is refused.
+        column = column.cast(pa.timestamp("us", tz=kind.tz), safe=kind.unit != "ns")
+    elif types.is_decimal(kind):
         column = column.cast(pa.float64())
-    elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise InvalidRows(f"column {name!r} has the type {kind}; send numbers, strings, booleans or dates")
+    elif types.is_string_view(kind):
+        _refuse_shared(column)
+    elif not (types.is_string(kind) or types.is_large_string(kind) or types.is_boolean(kind) or types.is_null(kind)):
+        return None
     return list(column.to_pylist())
+
+
+def _refuse_shared(column: Any) -> None:
+    """Refuse views of which many show the same long string: each would become one of its own."""
+    for chunk in column.chunks:
+        # A view has 16 bytes, and its length in the first four.
+        lengths = np.frombuffer(chunk.buffers()[1], np.int32)[4 * chunk.offset :: 4][: len(chunk)]
+        if lengths.sum(dtype=np.int64) > chunk.get_total_buffer_size():
+            raise ValueError("its views share their strings; write them as plain strings")
+
+
+def _words(pa: Any, column: Any) -> list[Any] | None:
+    """Read a dictionary's values once: however often one is named, it is held once."""
+    words = _values(pa, pa.chunked_array([column.dictionary]))
+    if words is None:
+        return None
+    words = words.tolist() if isinstance(words, np.ndarray) else words
+    return [None if index is None else words[index] for index in column.indices.to_pylist()]
 
 
 def _refuse_compressed(pa: Any, body: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from app.wire.columns import named_columns
 
 MEDIA_TYPE = "text/csv"
 
+_LONGEST_NUMBER = 64
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -102,6 +104,9 @@ def _typed(column: Input, cells: Sequence[str]) -> Sequence[Any] | Array:
 
 
 def _numbers(cells: Sequence[str], *, whole: bool) -> Sequence[Any] | Array:
+    # Every cell of NumPy's array of strings is as wide as the widest.
+    if max(map(len, cells)) > _LONGEST_NUMBER:
+        return [_number(cell, whole=whole) for cell in cells]
     texts = np.array(cells)
     # NumPy reads "1_000" as a number, as Python's source does; no CSV means it so.
     if np.strings.find(texts, "_").max() >= 0:
@@ -109,16 +114,20 @@ def _numbers(cells: Sequence[str], *, whole: bool) -> Sequence[Any] | Array:
     if whole:
         try:
             return texts.astype(np.int64)
-        except (ValueError, OverflowError):
+        except OverflowError:
+            return [_number(cell, whole=True) for cell in cells]
+        except ValueError:
             pass
     try:
         return np.where(texts == "", "nan", texts).astype(np.float64)
     except ValueError:
-        return [_number(cell) for cell in cells]
+        return [_number(cell, whole=whole) for cell in cells]
 
 
-def _number(cell: str) -> float | str | None:
-    try:
-        return float(cell) if cell else None
-    except ValueError:
-        return cell
+def _number(cell: str, *, whole: bool) -> float | str | None:
+    if cell == "" or "_" in cell:
+        return cell or None
+    for read in (int, float) if whole else (float,):
+        with contextlib.suppress(ValueError):
+            return read(cell)
+    return cell

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import sys
 
 import numpy as np
 from numpy.lib import format as npy
@@ -14,6 +16,8 @@ from app.wire.body import Answer, Decoded, Form
 
 MEDIA_TYPE = "application/x-npy"
 
+# Booleans, numbers and strings. Dates have no one meaning as a number, and as text they say their own.
+_KINDS = "biufcU"
 _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -42,21 +46,33 @@ def read_array(body: bytes) -> Array:
         if version not in _READ_HEADER:
             raise ValueError(f"its format version is {version[0]}.{version[1]}, and 1.0 and 2.0 are read")
         shape, column_major, dtype = _READ_HEADER[version](stream)
-    except ValueError as fault:
-        raise MalformedBody(f"the body is not NPY: {fault}") from None
-    if dtype.hasobject or dtype.names:
+    except Exception as fault:  # NumPy reads the header as Python's source, and lets through all that this raises
+        told = " ".join(str(fault).split()) or type(fault).__name__
+        raise MalformedBody(f"the body is not NPY: {told:.200}") from None
+    if dtype.kind not in _KINDS or dtype.itemsize == 0:
         raise MalformedBody(f"the array's dtype is {dtype}; send plain numbers, booleans or strings")
-    count = int(np.prod(shape, dtype=object)) if shape else 1
-    if count < 0 or count * dtype.itemsize != len(body) - stream.tell():
+    shape = tuple(map(int, shape))
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize != len(body) - stream.tell():
         raise MalformedBody(
             f"the header promises {shape} values of {dtype}, {count * dtype.itemsize} bytes, "
             f"and {len(body) - stream.tell()} follow"
         )
-    if count == 0:
-        return np.empty(shape, dtype)
-    array: Array = np.frombuffer(body, dtype=dtype, offset=stream.tell(), count=count)
-    array = array.reshape(shape[::-1]).T if column_major else array.reshape(shape)
+    # NumPy takes no buffer without a byte.
+    content: Array = np.frombuffer(body, dtype, count, stream.tell()) if count else np.empty(0, dtype)
+    if dtype.kind == "U" and _has_strange_characters(content):
+        raise MalformedBody("the array's strings hold what is no Unicode character")
+    try:
+        array = content.reshape(shape[::-1]).T if column_major else content.reshape(shape)
+    except ValueError as fault:
+        raise MalformedBody(f"the header's shape is none that an array can have: {fault}") from None
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def _has_strange_characters(strings: Array) -> bool:
+    """Tell whether there are code points beyond Unicode, or halves of a surrogate pair."""
+    points = strings.view(np.dtype("u4").newbyteorder(strings.dtype.byteorder))
+    return bool(((points > sys.maxunicode) | ((points >= 0xD800) & (points <= 0xDFFF))).any())  # noqa: PLR2004  # UTF-16's
 
 
 def encode(answer: Answer, output: Outputs, form: Form) -> bytes:

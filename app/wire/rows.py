@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def from_rows(signature: Signature, rows: Sequence[Any], place: Place = NOWHERE)
         rows, place = [[value] for value in rows], place.of_scalars()
     _check_shape(rows, width, place)
     if signature.container == "array":
-        return Batch(len(rows), _matrix(signature, rows, place))
+        return _matrix(signature, rows, place)
     columns = {column.name: values for column, values in zip(signature.inputs, zip(*rows, strict=True), strict=True)}
     return _assemble(signature, columns, len(rows), place, by_position=True)
 
@@ -114,15 +114,20 @@ def from_records(signature: Signature, records: Sequence[Mapping[str, Any]], pla
 
 def from_columns(signature: Signature, columns: Mapping[str, Sequence[Any] | Array], place: Place = NOWHERE) -> Batch:
     """Build a batch from columns given by name, each a sequence or an array of shape (n,)."""
-    found = _wrong_names(signature, columns.keys(), place, None)
-    if found:
-        raise refuse(found)
+    check_names(signature, columns.keys(), place)
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         (first, expected), *others = lengths.items()
         name, length = next((name, length) for name, length in others if length != expected)
         raise InvalidRows(f"columns differ in length: {first!r} has {expected} values and {name!r} has {length}")
     return _from_named(signature, columns, next(iter(lengths.values()), 0), place)
+
+
+def check_names(signature: Signature, given: Iterable[str], place: Place = NOWHERE) -> None:
+    """Refuse columns of which one is missing or unknown."""
+    found = _wrong_names(signature, given, place, None)
+    if found:
+        raise refuse(found)
 
 
 def from_array(signature: Signature, array: Array) -> Batch:
@@ -135,7 +140,7 @@ def from_array(signature: Signature, array: Array) -> Batch:
     if array.ndim != 2 or array.shape[1] != width:  # noqa: PLR2004  # rows and columns
         raise InvalidRows(f"the array has shape {array.shape}; this model takes (n, {width})")
     if signature.container == "array" and array.dtype.kind in "fiu":
-        return Batch(len(array), _matrix(signature, array, NOWHERE))
+        return _matrix(signature, array, NOWHERE)
     columns = {column.name: array[:, index] for index, column in enumerate(signature.inputs)}
     return _assemble(signature, columns, len(array), NOWHERE, by_position=True)
 
@@ -164,8 +169,8 @@ def _check_shape(rows: Sequence[Any], width: int, place: Place) -> None:
     raise refuse(found)
 
 
-def _matrix(signature: Signature, rows: Sequence[Any] | Array, place: Place) -> Array:
-    """Read rows of one numeric dtype at once; one by one column only where something is wrong with them."""
+def _matrix(signature: Signature, rows: Sequence[Any] | Array, place: Place) -> Batch:
+    """Read rows of one dtype at once; column by column only where that does not work."""
     column = signature.inputs[0]
     flat = rows.ravel() if isinstance(rows, np.ndarray) else list(chain.from_iterable(rows))
     try:
@@ -173,14 +178,15 @@ def _matrix(signature: Signature, rows: Sequence[Any] | Array, place: Place) -> 
     except Misfit:
         values = None
     shape = (len(rows), len(signature.inputs))
-    if values is not None:
+    # A column of booleans with a missing one is an array of objects.
+    if values is not None and values.dtype != object:
         matrix = values.reshape(shape)
         if signature.nullable.all() or not np.isnan(matrix[:, ~signature.nullable]).any():
-            return np.ascontiguousarray(matrix)
+            return Batch(len(rows), np.ascontiguousarray(matrix))
     by_column = rows.T if isinstance(rows, np.ndarray) else zip(*rows, strict=True)
     columns = {column.name: cells for column, cells in zip(signature.inputs, by_column, strict=True)}
-    _assemble(signature, columns, len(rows), place, by_position=True)
-    raise AssertionError("a matrix that does not fit has a column that does not fit")
+    # Columns may fit where the whole does not: one of integers above int64 beside one of negative ones.
+    return _assemble(signature, columns, len(rows), place, by_position=True)
 
 
 def _from_named(signature: Signature, columns: Mapping[str, Any], rows: int, place: Place) -> Batch:
@@ -223,9 +229,9 @@ def _contained(signature: Signature, arrays: dict[str, Array], rows: int) -> Arr
 
 def _wrong_names(signature: Signature, given: Iterable[str], place: Place, row: int | None) -> list[BadValue]:
     """List the columns that are missing from `given` and those that the model does not know."""
-    given = list(given)
-    missing = [column for column in signature.required if column.name not in given]
-    unknown = [name for name in given if name not in signature.by_name]
+    names = dict.fromkeys(given)
+    missing = [column for column in signature.required if column.name not in names][:MAX_REPORTED]
+    unknown = list(islice((name for name in names if name not in signature.by_name), MAX_REPORTED))
     known = ", ".join(signature.names[:_NAMES_SHOWN]) + (", …" if len(signature.names) > _NAMES_SHOWN else "")
     return [place.bad(f"column {column.name!r} is missing", row, column) for column in missing] + [
         place.bad(f"column {name!r} is not known; this model takes {known}", row) for name in unknown

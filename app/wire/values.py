@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -126,15 +127,17 @@ def _read_any(column: Input, values: Sequence[Any] | Array) -> Array:
 
 def _read_category(column: Input, values: Sequence[Any] | Array) -> Array:
     _check_types(column, values, (str, bool, int, float), "one of its categories")
-    known = set(column.categories or ())
+    # To Python True is 1; to a reader it is another category.
+    known = {(isinstance(category, bool), category) for category in column.categories or ()}
     shown = ", ".join(map(repr, (column.categories or ())[:MAX_PLACES]))
-    places = [
-        (row, f"{value!r} is not a category of this column; it has {shown}")
+    strange = (
+        (row, f"{value!r:.40} is not a category of this column; it has {shown}")
         for row, value in enumerate(values)
-        if not _is_missing(value) and value not in known
-    ]
+        if not _is_missing(value) and (isinstance(value, bool), value) not in known
+    )
+    places = list(islice(strange, MAX_PLACES))
     if places:
-        raise Misfit(places[:MAX_PLACES])
+        raise Misfit(places)
     return _objects(values)
 
 
@@ -204,7 +207,8 @@ def describe(value: Any) -> str:
         return "an object" if isinstance(value, dict) else "a list"
     text = repr(value)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return f"the {'string' if isinstance(value, str) else 'number'} {shown}"
+    kind = "string" if isinstance(value, str) else "number" if isinstance(value, int | float) else type(value).__name__
+    return f"the {kind} {shown}"
 
 
 def _is_missing(value: Any) -> bool:
