@@ -13,12 +13,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
-from app.errors import StoreError, Unavailable
+from app.errors import StoreError, Unavailable, VersionRefused
 from app.store.catalog import ModelStore, Stamp
 from app.store.loading import LoadedModel, load_version
 from app.store.view import Key, View, default_of
 
 log = logging.getLogger(__name__)
+
+# What failed for a reason that may pass (a disk that was away, too little memory) is tried again after so long.
+RETRY_SECONDS = 30.0
 
 
 class Observer(Protocol):
@@ -56,6 +59,7 @@ class Follower:
         self._stamps: dict[str, Stamp] = {}
         self._troubles: dict[str, str] = {}
         self._last_used: dict[Key, float] = {}
+        self._retry_at: dict[Key, float] = {}
         self._wanted: dict[tuple[str, int | None], Future[LoadedModel]] = {}
         self._lock = threading.Lock()
 
@@ -70,7 +74,7 @@ class Follower:
 
     def refresh(self) -> None:
         """Look at the store once: load what is newly promoted and what requests wait for, drop what is gone."""
-        changed = self._read_changes()
+        changed = {*self._read_changes(), *self._due_again()}
         self.looked.set()
         self._grant_wishes()
         first = self._default if self._default is not None else "default"
@@ -122,10 +126,16 @@ class Follower:
 
     def _forget(self, name: str) -> None:
         self._stamps.pop(name, None)
+        self._retry_at = {key: when for key, when in self._retry_at.items() if key[0] != name}
         if name in self.view.serving:
             self.view = self.view.without(name)
             self._observer.model_gone(name)
             log.info("model %s is gone", name)
+
+    def _due_again(self) -> list[str]:
+        """Return the models of which a version failed for a reason that may have passed by now."""
+        now = time.monotonic()
+        return [name for (name, _), when in self._retry_at.items() if when <= now and name in self.view.serving]
 
     # Loading
 
@@ -133,6 +143,7 @@ class Follower:
         """Bring the version that answers for `name` in step with what is promoted."""
         refused = {key: why for key, why in self.view.refused.items() if key[0] != name}
         self.view = replace(self.view, refused=refused)
+        self._retry_at = {key: when for key, when in self._retry_at.items() if key[0] != name}
         promoted = self.view.serving[name].promoted
         current = self.view.current.get(name)
         if current is None:
@@ -195,12 +206,16 @@ class Follower:
             return loaded
         try:
             model = load_version(self._catalog, *key, allow_mismatch=self._allow_mismatch)
-        except StoreError as fault:
+        except VersionRefused as fault:
             self._refuse(key, str(fault))
             return None
         except Exception as fault:
-            log.exception("model %s: version %d", *key)
-            self._refuse(key, f"{type(fault).__name__}: {fault}")
+            told = str(fault)
+            if not isinstance(fault, StoreError):
+                log.exception("model %s: version %d", *key)
+                told = f"{type(fault).__name__}: {fault}"
+            self._retry_at[key] = time.monotonic() + RETRY_SECONDS
+            self._refuse(key, told)
             return None
         self.touch(model)
         self._observer.model_loaded(*key)

@@ -102,6 +102,8 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     ------
     VersionRefused
         A file is missing or is not the one that was saved, or the manifest leads out of its folder.
+    StoreError
+        A file cannot be read now.
     """
     content: dict[str, bytes] = {}
     for path, entry in manifest.files.items():
@@ -109,8 +111,11 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
             raise VersionRefused(f"the manifest names {path!r}, which is outside of its folder")
         try:
             content[path] = (folder / path).read_bytes()
-        except OSError as fault:
+        except FileNotFoundError as fault:
             raise VersionRefused(f"{path} cannot be read: {fault.strerror}") from fault
+        except OSError as fault:
+            # It may be readable again: this says nothing of the version.
+            raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
         digest = sha256(content[path])
         if digest != entry.sha256:
             raise VersionRefused(
@@ -145,5 +150,7 @@ def _unpickle(folder: Path, content: dict[str, bytes], *, warn: bool) -> Any:
                 warnings.simplefilter("ignore", InconsistentVersionWarning)
             # The very bytes that were digested, not what the path leads to by now.
             return joblib.load(io.BytesIO(content[MODEL_FILE]))
+    except MemoryError:
+        raise
     except Exception as fault:
         raise VersionRefused(f"{MODEL_FILE} cannot be loaded: {type(fault).__name__}: {fault}") from fault

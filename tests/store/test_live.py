@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import NotFound, NotServed, Unavailable
-from app.store import LiveModels, ModelStore, Saved
+from app.store import LiveModels, ModelStore, Saved, following
 from tests.store.helpers import ROWS, Recorder, break_version, pretend_other_sklearn
 
 Publish = Callable[..., Saved]
@@ -183,6 +183,32 @@ def test_a_store_that_is_away_for_a_while_takes_nothing_with_it(live_of: LiveOf,
     publish(2.0)
     live.refresh()
     assert answer(live) == 2.0
+
+
+def test_what_failed_for_a_reason_that_may_pass_is_tried_again(
+    live_of: LiveOf,
+    publish: Publish,
+    root: Path,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: Callable[..., None],
+) -> None:
+    live = live_of()
+    publish(1.0)
+    live.refresh()
+    monkeypatch.setattr(following, "RETRY_SECONDS", 0.05)
+    away = publish(2.0).path
+    away.rename(root / "away")
+    live.refresh()
+    assert answer(live) == 1.0
+    assert ("refused", "m", 2) in recorder.events
+    (root / "away").rename(away)
+
+    def is_back() -> bool:
+        live.refresh()
+        return answer(live) == 2.0
+
+    wait_for(is_back)
 
 
 def test_a_damaged_serving_file_leaves_what_is_served(live_of: LiveOf, publish: Publish, root: Path) -> None:
