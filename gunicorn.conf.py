@@ -33,7 +33,7 @@ logs.configure(settings.log_level, settings.log_format)
 wsgi_app = "app:create_app()"
 bind = settings.address
 workers = settings.web_concurrency
-worker_class = settings.worker_class
+worker_class = "app.server.worker.EventWorker" if settings.worker_class == "event" else settings.worker_class
 threads = settings.threads
 proc_name = "model-as-a-service"
 

@@ -78,6 +78,13 @@ class Service:
         self.keys = keys
         self.metrics = metrics
 
+    def is_loaded(self, model: str | None, version: int | None) -> bool:
+        """Tell whether the version that would answer is in memory; where there is none, nothing is to be waited for."""
+        try:
+            return self.models.is_loaded(model, version)
+        except ServiceError:
+            return True
+
     def answer(self, call: Call) -> Reply:
         """Answer one call.
 

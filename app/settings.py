@@ -19,7 +19,7 @@ MODEL_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LONGEST_TIMEOUT = 3600
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LOG_FORMATS = ("plain", "json")
-_WORKER_CLASSES = ("gthread", "sync")
+_WORKER_CLASSES = ("event", "gthread", "sync")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 

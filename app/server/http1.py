@@ -14,6 +14,7 @@ from http import HTTPStatus
 import httptools
 
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"))
+_RTSP = b"RTSP/"
 _OFFERS = frozenset(("connection", "upgrade", "http2-settings"))
 _SPELLINGS = (
     "Accept",
@@ -98,6 +99,7 @@ class RequestReader:
         self._closed = False
         self._fed = 0
         self._recent = b""
+        self._is_rtsp = False
 
     def feed(self, data: bytes) -> list[Request]:
         """Read on; returns the requests that are complete now.
@@ -111,7 +113,8 @@ class RequestReader:
             return []
         if not self.in_body:
             self._fed += len(data)
-            self._recent = self._recent[-5:] + data
+            self._recent = self._recent[-len(_RTSP) :] + data
+            self._is_rtsp = self._is_rtsp or _RTSP in self._recent
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -222,7 +225,7 @@ class RequestReader:
                 keep_alive,
             )
         )
-        self.started = self.in_body = self.wants_continue = False
+        self.started = self.in_body = self.wants_continue = self._is_rtsp = False
         self._closed = not keep_alive
 
     def _check_line(self, version: str) -> None:
@@ -230,7 +233,7 @@ class RequestReader:
             self._refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"HTTP/{version} is not spoken here; use HTTP/1.1")
         self._method = method = self._parser.get_method()
         # RTSP shares the method OPTIONS with HTTP, and llhttp reads its request lines too.
-        if method not in _METHODS or (method == b"OPTIONS" and b"RTSP/" in self._recent):
+        if method not in _METHODS or (method == b"OPTIONS" and self._is_rtsp):
             self._refuse(HTTPStatus.NOT_IMPLEMENTED, f"the method {method.decode('latin-1')!r} is not known here")
 
     def _refuse_body(self) -> None:

@@ -47,7 +47,8 @@ def read_array(body: bytes) -> Array:
             raise ValueError(f"its format version is {version[0]}.{version[1]}, and 1.0 and 2.0 are read")
         shape, column_major, dtype = _READ_HEADER[version](stream)
     except Exception as fault:  # NumPy reads the header as Python's source, and lets through all that this raises
-        told = " ".join(str(fault).split()) or type(fault).__name__
+        # What NumPy says of a header that is code names addresses in memory: only its first words are told.
+        told = " ".join(str(fault).split()).partition("<")[0] or type(fault).__name__
         raise MalformedBody(f"the body is not NPY: {told:.200}") from None
     if dtype.kind not in _KINDS or dtype.itemsize == 0:
         raise MalformedBody(f"the array's dtype is {dtype}; send plain numbers, booleans or strings")

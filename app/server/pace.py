@@ -1,0 +1,46 @@
+"""Which requests are answered inline and which in a thread, by what their like took before."""
+
+from __future__ import annotations
+
+from app.server.hotpath import Target
+from app.server.http1 import Request
+
+# A request that takes longer would be felt by the others that wait for the loop.
+LONG_SECONDS = 0.003
+# Where nothing was measured yet: bodies up to this size are tried inline.
+_SMALL_BODY = 16 * 1024
+_MOST_KEPT = 4096
+_WEIGHT = 0.2
+
+Like = tuple[str, str | None, int | None, int]
+
+
+class Pace:
+    """A moving average of the seconds that requests of one route, model and size of body took."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Like, float] = {}
+
+    def is_short(self, request: Request, target: Target | None) -> bool:
+        """Tell whether a request is expected to take less than LONG_SECONDS."""
+        if target is None:
+            # Flask's other routes only read; what changes something may load a model first.
+            return request.method in ("GET", "HEAD", "OPTIONS")
+        seconds = self._seconds.get(_like(request, target))
+        return len(request.body) <= _SMALL_BODY if seconds is None else seconds < LONG_SECONDS
+
+    def note(self, request: Request, target: Target | None, seconds: float) -> None:
+        """Remember how long a request took."""
+        if target is None:
+            return
+        like = _like(request, target)
+        before = self._seconds.get(like)
+        if before is None and len(self._seconds) >= _MOST_KEPT:
+            self._seconds.clear()
+        # The first time is a first time for caches and imports too: it counts little once more is known.
+        self._seconds[like] = seconds if before is None else before + _WEIGHT * (seconds - before)
+
+
+def _like(request: Request, target: Target) -> Like:
+    """Name what a request shares with its like: the route, the model, and the digits of its body's length."""
+    return target.route, target.model, target.version, len(request.body).bit_length()

@@ -1,0 +1,391 @@
+"""A gunicorn worker: one event loop, requests answered inline, long ones in a few threads.
+
+gunicorn's own threaded worker hands every request to another thread, which costs more than most
+predictions. Here one thread waits for all sockets, reads, answers and sends; only what is expected to
+take long (a large body, a model that was measured to be slow) goes to a thread, so that the rest keeps
+its latency. Sockets never block: a slow client holds a connection, not a thread.
+
+``worker_class = "app.server.worker.EventWorker"``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import selectors
+import socket
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.config import PostRequest, PreRequest
+from gunicorn.workers.base import Worker
+
+from app import door
+from app.server.connection import Connection, Patience
+from app.server.hotpath import HotPath, Target, match
+from app.server.http1 import Limits, Refusal, Request
+from app.server.pace import Pace
+from app.server.wsgi import Response, Serialiser, call_app, make_environ, status_line
+from app.service import Reply
+
+log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 0.25
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+# Replies that a client does not take: beyond this nothing more is read from it.
+_MOST_UNSENT = 1024 * 1024
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request that is answered in a thread, and the moment at which its deadline ends."""
+
+    connection: Connection
+    request: Request
+    until: float
+    started: float
+    response: Response | None = None
+    abandoned: bool = field(default=False)
+
+
+class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
+    """One event loop for all connections of the process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections: set[Connection] = set()
+        self.jobs: set[Job] = set()
+        self.done: deque[Job] = deque()
+        self.ready: deque[Connection] = deque()
+        self.accepting = False
+        self.accept_again = 0.0
+        self.next_sweep = 0.0
+        self.serialiser = Serialiser()
+        self.pace = Pace()
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what this worker does not do."""
+        if cfg.is_ssl:
+            raise SystemExit("error: this worker speaks no TLS; let nginx do that, or set WORKER_CLASS=gthread")
+
+    def init_process(self) -> None:
+        """Prepare what belongs to this process alone, then run."""
+        self.selector = selectors.DefaultSelector()
+        self.executor = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="predict")
+        super().init_process()
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Stop at once, without waiting for what is in flight."""
+        self.alive = False
+        self.cfg.worker_int(self)
+        os._exit(0)
+
+    # The loop
+
+    def run(self) -> None:
+        """Answer until told to stop, then finish what is in flight."""
+        self.prepare()
+        while self.alive:
+            self.turn(_SWEEP_SECONDS)
+            if self.ppid != os.getppid():
+                log.info("the master is gone; stopping")
+                break
+        self.drain()
+
+    def prepare(self) -> None:
+        """Read the configuration once, and listen."""
+        cfg = self.cfg
+        extensions = getattr(self.wsgi, "extensions", {})
+        self.service = extensions.get("service")
+        self.hot = HotPath(self.service, extensions["metrics"]) if self.service else None
+        settings = self.service.settings if self.service else None
+        self.deadline = settings.request_timeout if settings else float(cfg.timeout)
+        self.most_jobs = cfg.threads + (settings.max_queue if settings else cfg.backlog)
+        self.limits = Limits(
+            line=cfg.limit_request_line,
+            headers=cfg.limit_request_fields,
+            header=cfg.limit_request_field_size,
+            body=settings.max_body_bytes if settings else Limits().body,
+        )
+        self.patience = Patience(idle=float(cfg.keepalive))
+        self.hooked = cfg.pre_request is not PreRequest.pre_request or cfg.post_request is not PostRequest.post_request
+        os.set_blocking(self.PIPE[0], False)
+        self.selector.register(self.PIPE[0], _READ, self.wake_up)
+        self.listen(on=True)
+
+    def turn(self, timeout: float) -> None:
+        """Wait for sockets once, read what has come, answer what is whole."""
+        for key, events in self.selector.select(timeout):
+            if isinstance(key.data, Connection):
+                self.serve(key.data, events)
+            else:
+                key.data(key.fileobj)
+        while self.done:
+            self.finish_job(self.done.popleft())
+        while self.ready:
+            self.answer_next(self.ready.popleft())
+        now = time.monotonic()
+        if now >= self.next_sweep:
+            self.next_sweep = now + _SWEEP_SECONDS
+            self.sweep(now)
+
+    def sweep(self, now: float) -> None:
+        """End what has taken too long, and tell the master that the loop is alive."""
+        self.notify()
+        for job in [job for job in self.jobs if now >= job.until and not job.abandoned]:
+            job.abandoned = True
+            detail = f"the answer was not ready within {self.deadline:g} seconds"
+            self.reply_problem(job.connection, HTTPStatus.GATEWAY_TIMEOUT, detail, job.request)
+        for connection in [late for late in self.connections if late.until is not None and now >= late.until]:
+            if connection.half_read() and not connection.lingering and not connection.unsent:
+                self.reply_problem(connection, HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
+            else:
+                self.drop(connection)
+        if self.alive and not self.accepting:
+            self.listen(on=now >= self.accept_again and len(self.connections) < self.cfg.worker_connections)
+
+    def drain(self) -> None:
+        """Take no new connections, finish what is in flight, and close."""
+        self.listen(on=False)
+        end = time.monotonic() + self.cfg.graceful_timeout
+        # What lies in the sockets already was sent before anybody could know.
+        self.turn(0)
+        while time.monotonic() < end:
+            for connection in [idle for idle in self.connections if idle.idle and not idle.lingering]:
+                self.drop(connection)
+            if not self.connections and not self.jobs:
+                break
+            self.turn(0.05)
+        for connection in list(self.connections):
+            self.drop(connection)
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    def wake_up(self, pipe: int) -> None:
+        """Empty the pipe by which signals and threads end the wait."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(pipe, 4096)
+
+    # Connections
+
+    def listen(self, *, on: bool) -> None:
+        """Accept connections, or leave them to the other workers."""
+        if on == self.accepting:
+            return
+        self.accepting = on
+        for listener in self.sockets:
+            if on:
+                listener.setblocking(False)
+                self.selector.register(listener.sock, _READ, self.accept)
+            else:
+                self.selector.unregister(listener.sock)
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept one connection; the next turn takes the next, so that workers share a rush."""
+        try:
+            sock, address = listener.accept()
+        except OSError as fault:
+            if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                log.error("no more connections can be accepted for now: %s", fault)
+                self.accept_again = time.monotonic() + _PAUSE_SECONDS
+                self.listen(on=False)
+            return
+        sock.setblocking(False)
+        inet = sock.family != socket.AF_UNIX
+        if inet:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = (str(address[0]), str(address[1])) if inet else ("", "")
+        connection = Connection(sock, client, self.limits, self.patience, time.monotonic())
+        self.connections.add(connection)
+        self.watch(connection)
+        if len(self.connections) >= self.cfg.worker_connections:
+            self.listen(on=False)
+
+    def watch(self, connection: Connection) -> None:
+        """Wait for what can happen next on a connection."""
+        events = _WRITE if connection.unsent else 0
+        if not connection.busy and connection.unsent < _MOST_UNSENT and not connection.peer_done:
+            events |= _READ
+        if events == connection.events:
+            return
+        if connection.events == 0:
+            self.selector.register(connection, events, connection)
+        elif events == 0:
+            self.selector.unregister(connection)
+        else:
+            self.selector.modify(connection, events, connection)
+        connection.events = events
+
+    def serve(self, connection: Connection, events: int) -> None:
+        """Send and receive what a connection can; it is ready where a request is whole."""
+        now = time.monotonic()
+        try:
+            if events & _WRITE:
+                connection.flush(now)
+                self.settle(connection, now)
+            if events & _READ and connection.events and not connection.read(now):
+                self.drop(connection)
+                return
+        except OSError:
+            self.drop(connection)
+            return
+        if connection.waiting and not connection.busy:
+            self.ready.append(connection)
+
+    def settle(self, connection: Connection, now: float) -> None:
+        """Watch on, or close where the last reply is out."""
+        if connection.closing and not connection.unsent and not connection.lingering and not connection.finish(now):
+            self.drop(connection)
+        elif connection.fileno() >= 0:
+            self.watch(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection at once."""
+        if connection not in self.connections:
+            return
+        self.connections.discard(connection)
+        if connection.events:
+            self.selector.unregister(connection)
+            connection.events = 0
+        connection.close()
+
+    # Requests
+
+    def answer_next(self, connection: Connection) -> None:
+        """Answer a connection's waiting requests, one after another, up to one that takes a thread."""
+        while connection.waiting and not connection.busy and not connection.closing:
+            request = connection.waiting.popleft()
+            if connection not in self.connections:
+                return
+            if isinstance(request, Refusal):
+                self.reply_problem(connection, request.status, request.detail)
+                return
+            target = match(request) if self.hot else None
+            if self.is_short(request, target):
+                started = time.perf_counter()
+                response = self.respond(request, target, connection.client)
+                self.reply(connection, request, response, started)
+            else:
+                self.start_job(connection, request, target)
+
+    def is_short(self, request: Request, target: Target | None) -> bool:
+        """Tell whether a request may be answered inline: expected to be short, and with nothing to wait for."""
+        if target is not None and self.service is not None and not self.service.is_loaded(target.model, target.version):
+            return False
+        return self.pace.is_short(request, target)
+
+    def respond(self, request: Request, target: Target | None, client: tuple[str, str]) -> Response:
+        """Answer a request, in whichever thread; never raises."""
+        if self.hooked:
+            self.cfg.pre_request(self, request)
+        environ: dict[str, Any] | None = None
+        # Its own time on the processor: waiting for the interpreter's lock makes no request a long one.
+        started = time.thread_time()
+        try:
+            if target is not None and self.hot is not None:
+                response = _as_response(self.hot.answer(target, request))
+            else:
+                environ = make_environ(request, self.server_name(), client)
+                response = call_app(self.wsgi, environ)
+        except Exception as error:
+            asked = f"{request.method} {request.target.decode('latin-1')}"
+            response = _as_response(door.error_reply(error, asked, door.request_id(request.header)))
+        self.pace.note(request, target, time.thread_time() - started)
+        if self.hooked:
+            self.cfg.post_request(self, request, environ or {}, response)
+        return response
+
+    def server_name(self) -> tuple[str, str]:
+        """Return the host and port that the first listener is bound to; empty for a unix socket."""
+        name = self.sockets[0].getsockname()
+        return (str(name[0]), str(name[1])) if isinstance(name, tuple) else ("", "")
+
+    def start_job(self, connection: Connection, request: Request, target: Target | None) -> None:
+        """Answer a request in a thread; the connection waits for it."""
+        if len(self.jobs) >= self.most_jobs:
+            detail = "more requests are waiting than this service takes on; try again shortly"
+            self.reply_problem(connection, HTTPStatus.SERVICE_UNAVAILABLE, detail, request, {"Retry-After": "1"})
+            return
+        job = Job(connection, request, time.monotonic() + self.deadline, time.perf_counter())
+        self.jobs.add(job)
+        connection.busy = True
+        connection.rest(job.until)
+        self.watch(connection)
+        self.executor.submit(self.do_job, job, target)
+
+    def do_job(self, job: Job, target: Target | None) -> None:
+        """Answer a request, in a thread of the pool."""
+        if not job.abandoned:
+            job.response = self.respond(job.request, target, job.connection.client)
+        self.done.append(job)
+        # A pipe that is full wakes the loop up anyway.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.PIPE[1], b"\0")
+
+    def finish_job(self, job: Job) -> None:
+        """Send what a thread has answered, unless its deadline was before that."""
+        self.jobs.discard(job)
+        if job.abandoned or job.response is None or job.connection not in self.connections:
+            return
+        job.connection.busy = False
+        self.reply(job.connection, job.request, job.response, job.started)
+        if job.connection.waiting:
+            self.ready.append(job.connection)
+
+    # Replies
+
+    def reply(self, connection: Connection, request: Request, response: Response, started: float) -> None:
+        """Send a response, and log it."""
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            log.info("%d requests answered; a fresh worker takes over", self.nr)
+            self.alive = False
+        keep_alive = request.keep_alive and self.alive
+        data = self.serialiser.serialise(response, request, keep_alive=keep_alive)
+        self.send(connection, data, close=not keep_alive)
+        if self.log.access_log_enabled:
+            environ = make_environ(request, self.server_name(), connection.client)
+            self.log.access(response, request, environ, timedelta(seconds=time.perf_counter() - started))
+
+    def reply_problem(
+        self,
+        connection: Connection,
+        status: HTTPStatus,
+        detail: str,
+        request: Request | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Answer what the app does not see with a problem document, and close."""
+        request_id = door.request_id(request.header if request else lambda _: "")
+        reply = door.status_reply(status, detail, request_id, {**(headers or {}), "X-Request-Id": request_id})
+        response = _as_response(reply)
+        connection.waiting.clear()
+        connection.busy = False
+        data = self.serialiser.serialise(response, request, keep_alive=False)
+        self.send(connection, data, close=True)
+
+    def send(self, connection: Connection, data: bytes, *, close: bool) -> None:
+        """Send bytes to a client; `close` ends the connection once it has them."""
+        now = time.monotonic()
+        connection.closing = connection.closing or close
+        try:
+            connection.send(data, now)
+        except OSError:
+            self.drop(connection)
+            return
+        if not connection.unsent:
+            connection.rest(now)
+        self.settle(connection, now)
+
+
+def _as_response(reply: Reply) -> Response:
+    headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers.items()]
+    return Response(status_line(reply.status), headers, reply.body)
