@@ -24,8 +24,9 @@ def blueprint(service: Service) -> Blueprint:
     def ready() -> Response:
         if service.models.ready:
             return _json({"status": "ready"})
-        # Says what to do where there is no model at all.
-        service.models.default_name()
+        if not service.models.names():
+            # Says what to do where there is no model at all.
+            service.models.default_name()
         raise Unavailable("the models are still being loaded, or none of them can be; the log says which")
 
     @routes.get("/metrics")
@@ -38,7 +39,6 @@ def blueprint(service: Service) -> Blueprint:
         return _json(
             {
                 "service": "model-as-a-service",
-                "models": service.models.names(),
                 "routes": ["POST /predict", "GET /models", "GET /healthz", "GET /readyz", "GET /metrics"],
             }
         )

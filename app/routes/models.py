@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response
 
 from app import wire
-from app.errors import InvalidRows, NotFound, NotServed, StoreError, VersionRefused
+from app.errors import InvalidRows, NotFound, NotServed, StoreError
 from app.routes.predict import read_body, sent_key
 from app.service import Service
-from app.store import Manifest, ModelStore, Serving
-from app.store.loading import load_version
+from app.store import Manifest, ModelStore, Serving, upkeep
 from app.wire import json_body
 
 # What of a manifest anybody may read: no rows, no source, no statistics of the data.
@@ -49,6 +49,7 @@ def _add_public(routes: Blueprint, service: Service) -> None:
 
 def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None:
     models, keys = service.models, service.keys
+    allow_mismatch = service.settings.allow_version_mismatch
 
     @routes.post("/<name>/promote")
     def promote(name: str) -> Response:
@@ -58,20 +59,13 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
             catalog.path(name, version)
         except StoreError as fault:
             raise NotFound(str(fault)) from fault
-        try:
-            load_version(catalog, name, version, allow_mismatch=service.settings.allow_version_mismatch)
-        except VersionRefused as fault:
-            raise NotServed(f"{name} version {version} cannot be promoted: {fault}") from fault
-        return _json({"name": name} | _state(catalog.promote(name, version)))
+        return _changed(name, lambda: upkeep.promote(catalog, name, version, allow_mismatch=allow_mismatch))
 
     @routes.post("/<name>/rollback")
     def rollback(name: str) -> Response:
         keys.require("admin", sent_key())
         models.serving(name)
-        try:
-            return _json({"name": name} | _state(catalog.rollback(name)))
-        except StoreError as fault:
-            raise NotServed(str(fault)) from fault
+        return _changed(name, lambda: upkeep.rollback(catalog, name, allow_mismatch=allow_mismatch))
 
     @routes.get("/<name>/versions/<int:version>/manifest")
     def show_manifest(name: str, version: int) -> Response:
@@ -85,6 +79,13 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         # A report shows strangers' column names and categories: whatever is in it must not run.
         report.headers["Content-Security-Policy"] = "sandbox"
         return report
+
+
+def _changed(name: str, change: Callable[[], Serving]) -> Response:
+    try:
+        return _json({"name": name} | _state(change()))
+    except StoreError as fault:
+        raise NotServed(str(fault)) from fault
 
 
 def _summary(name: str, serving: Serving, manifest: Manifest) -> dict[str, Any]:

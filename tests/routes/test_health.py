@@ -7,6 +7,7 @@ from typing import Any
 
 from app import store
 from app.errors import Unavailable
+from app.keys import add_key
 from tests.conftest import ClientMaker
 
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -88,3 +89,23 @@ def test_a_version_that_broke_on_the_disk_is_an_outage_not_a_crash(
     reply = client_of().post("/predict", json={"X": [ROW]})
     assert reply.status_code == Unavailable.status
     assert "model.joblib cannot be read" in reply.json["detail"]
+
+
+def test_several_models_of_which_none_loads_are_not_ready(root: Path, client_of: ClientMaker, iris: Any) -> None:
+    for name in ("one", "two"):
+        (store.save(*iris, name=name, root=root).path / "model.joblib").unlink()
+    reply = client_of().get("/readyz")
+    assert reply.status_code == 503
+    assert "none of them can be" in reply.get_json()["detail"]
+
+
+def test_without_a_key_no_name_of_a_model_is_told(
+    root: Path, client_of: ClientMaker, iris: Any, tmp_path: Path
+) -> None:
+    for name in ("secret-one", "secret-two"):
+        store.save(*iris, name=name, root=root)
+    add_key(tmp_path / "keys.json", "ada", ["admin"])
+    client = client_of(api_keys_file=tmp_path / "keys.json")
+    told = [client.get(path).text for path in ("/", "/healthz", "/readyz", "/metrics", "/models", "/models/secret-one")]
+    told += [client.post(path, json={"X": [ROW]}).text for path in ("/predict", "/classify", "/models/x/predict")]
+    assert not [text for text in told if "secret" in text]

@@ -132,3 +132,18 @@ def test_without_a_keys_file_predicting_is_open_and_administration_closed(
     reply = client.post("/models/iris/promote", json={"version": 1})
     assert reply.status_code == 403
     assert "scripts/keys.py" in reply.json["detail"]
+
+
+def test_a_broken_version_takes_over_neither_by_promotion_nor_by_rollback(
+    client: FlaskClient, admin: dict[str, Any], root: Path
+) -> None:
+    (root / "iris" / "1" / "model.joblib").write_bytes(b"something else")
+    (root / "iris" / "3" / "manifest.json").unlink()
+    for reply in (
+        client.post("/models/iris/rollback", headers=admin["admin"]),
+        client.post("/models/iris/promote", json={"version": 1}, headers=admin["admin"]),
+        client.post("/models/iris/promote", json={"version": 3}, headers=admin["admin"]),
+    ):
+        assert reply.status_code == 409
+        assert "cannot be promoted" in reply.get_json()["detail"]
+    assert store.ModelStore(root).promoted("iris") == 2
