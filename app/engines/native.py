@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_DENSE_VALUES = 16 * 1024 * 1024
 
 
-# Kinds whose columns are plain NumPy arrays in a DataFrame, unless their dtype is pandas' own (Int64, Float64).
+# Kinds whose columns are plain NumPy arrays in a DataFrame, unless their dtype is pandas' own (Int64, boolean).
 _PLAIN = ("number", "integer", "boolean", "any")
 
 
@@ -47,7 +47,7 @@ def to_frame(batch: Batch, signature: Signature) -> pd.DataFrame:
     columns = cast("dict[str, Array]", batch.data)
     arrays = [columns[column.name] for column in signature.required]
     dtypes = {array.dtype for array in arrays}
-    if len(dtypes) == 1 and all(column.kind in _PLAIN and column.dtype[0].islower() for column in signature.required):
+    if len(dtypes) == 1 and all(map(_is_plain, signature.required)):
         # One block of numbers, as pandas has it after reading a table: ten times faster than column by column.
         return pd.DataFrame(np.stack(arrays).T, columns=[column.name for column in signature.required], copy=False)
     return pd.DataFrame(
@@ -63,10 +63,23 @@ def _values(array: Array, column: Input) -> Any:
         return pd.Categorical(array, categories=list(column.categories or ()))
     if column.kind == "datetime" and "," in column.dtype:
         return pd.DatetimeIndex(array, tz="UTC").astype(pd.api.types.pandas_dtype(column.dtype))
-    if column.kind in _PLAIN and column.dtype[0].islower():
+    if _is_plain(column):
         return array
-    dtype: Any = pd.api.types.pandas_dtype(column.dtype)
+    # A column of pandas' integers that holds a fraction, or more than it has room for, widens as a plain one does.
+    wide = column.kind == "integer" and not _fits(array, column.dtype)
+    name = column.dtype if not wide else "Float64" if array.dtype.kind == "f" else array.dtype.name.replace("i", "I")
+    dtype: Any = pd.api.types.pandas_dtype(name)
     return pd.array(array, dtype=dtype)
+
+
+def _is_plain(column: Input) -> bool:
+    return column.kind in _PLAIN and column.dtype[0].islower() and column.dtype != "boolean"
+
+
+def _fits(numbers: Array, dtype: str) -> bool:
+    """Tell whether `numbers`, without the missing ones, are integers that `dtype` holds."""
+    there, limits = numbers[~np.isnan(numbers)], np.iinfo(dtype.lower())
+    return bool(((there == np.floor(there)) & (there >= limits.min) & (there <= limits.max)).all())
 
 
 def as_arrays(answer: Any) -> Answer:

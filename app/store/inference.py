@@ -15,7 +15,8 @@ import numpy as np
 
 from app.engines import Answer, SklearnEngine
 from app.errors import StoreError
-from app.signature import METHODS, Array, Batch, Container, Input, Output, Outputs, Signature
+from app.signature import METHODS, Batch, Container, Input, Output, Outputs, Signature
+from app.store.probes import with_missing, with_others
 from app.store.samples import Sample
 
 _MOST_CATEGORIES = 50
@@ -129,17 +130,29 @@ def _describe(answer: Answer, rows: int, classes: Any) -> Outputs | None:
 
 
 def _used_inputs(estimator: Any, signature: Signature, few: Batch, method: str) -> tuple[Input, ...]:
-    """Mark the columns of a frame that the estimator can do without and still answers the same."""
+    """Mark the columns of a frame that the estimator can do without and still answers the same.
+
+    One that it takes when it is there, and does without when it is not, is used: what is put into it must
+    change no answer either.
+    """
     if signature.container != "frame":
         return signature.inputs
     expected = SklearnEngine(estimator, signature).run(few, method)
 
-    def same_without(inputs: tuple[Input, ...]) -> bool:
+    def same(batch: Batch, inputs: tuple[Input, ...]) -> bool:
         engine = SklearnEngine(estimator, replace(signature, inputs=inputs))
-        return _answers(lambda: engine.run(few, method), lambda answer: _equal(answer, expected))
+        return _answers(lambda: engine.run(batch, method), lambda answer: _equal(answer, expected))
+
+    def same_without(inputs: tuple[Input, ...]) -> bool:
+        return same(few, inputs)
 
     inputs = tuple(
-        replace(column, used=not same_without(_all_but(signature.inputs, column))) for column in signature.inputs
+        replace(
+            column,
+            used=not same_without(_all_but(signature.inputs, column))
+            or not all(same(other, signature.inputs) for other in with_others(few, column)),
+        )
+        for column in signature.inputs
     )
     # Positions may have shifted where columns are chosen by number: only a joint success counts.
     return inputs if any(column.used for column in inputs) and same_without(inputs) else signature.inputs
@@ -156,7 +169,7 @@ def _nullable_inputs(estimator: Any, signature: Signature, few: Batch, method: s
     engine = SklearnEngine(estimator, signature)
 
     def takes_missing(*columns: int) -> bool:
-        return _answers(lambda: engine.run(_with_missing(few, signature, columns), method), _is_finite)
+        return _answers(lambda: engine.run(with_missing(few, signature, columns), method), _is_finite)
 
     used = [index for index, column in enumerate(signature.inputs) if column.used]
     nullable = set(used) if takes_missing(*used) else {index for index in used if takes_missing(index)}
@@ -170,31 +183,6 @@ def _answers(ask: Callable[[], Answer], is_good: Callable[[Answer], bool]) -> bo
         return is_good(ask())
     except Exception:  # an estimator may raise anything for what it does not take
         return False
-
-
-def _with_missing(batch: Batch, signature: Signature, columns: Sequence[int]) -> Batch:
-    """Return a copy of the batch with missing values in the first row of `columns`."""
-    if isinstance(batch.data, dict):
-        names = {signature.inputs[index].name for index in columns}
-        return Batch(
-            batch.rows,
-            {name: _missing_first(values) if name in names else values for name, values in batch.data.items()},
-        )
-    data = np.array(batch.data, dtype=object if signature.container == "objects" else None)
-    if data.dtype.kind in "iub":
-        data = data.astype(np.float64)
-    data[(0, list(columns)) if data.ndim > 1 else 0] = np.nan
-    return Batch(batch.rows, data)
-
-
-def _missing_first(values: Array) -> Array:
-    if values.dtype.kind == "M":
-        missing = values.copy()
-        missing[0] = np.datetime64("NaT")
-        return missing
-    missing = values.astype(np.float64 if values.dtype.kind in "fiu" else object)
-    missing[0] = np.nan
-    return missing
 
 
 def _is_finite(answer: Answer) -> bool:

@@ -123,3 +123,23 @@ def test_every_estimator_inside_runs_on_one_core() -> None:
     answer = engine.run(Batch(len(X), X), "predict")
     assert isinstance(answer, np.ndarray)
     assert np.array_equal(answer, expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "becomes"),
+    [
+        ("Int64", np.array([1.0, np.nan]), "Int64"),
+        ("Int64", np.array([1.5, np.nan]), "Float64"),
+        ("Int8", np.array([1, 300]), "Int64"),
+        ("UInt8", np.array([1, -1]), "Int64"),
+        ("boolean", np.array([True, False]), "boolean"),
+        ("boolean", np.array([True, np.nan], dtype=object), "boolean"),
+    ],
+)
+def test_a_column_of_pandas_own_widens_where_it_must(dtype: str, values: Any, becomes: str) -> None:
+    signature = Signature("frame", (Input("c", dtype, nullable=True),), {})
+    column = to_frame(Batch(2, {"c": values}), signature)["c"]
+    assert column.dtype.name == becomes
+    assert [None if pd.isna(value) else value for value in column] == [
+        None if pd.isna(value) else value for value in values
+    ]

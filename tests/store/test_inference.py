@@ -17,7 +17,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 from app.signature import Output, Signature
 from app.store import load, save
@@ -100,3 +101,15 @@ def test_a_few_words_are_listed_and_many_are_not(root: Path) -> None:
     inputs = signature_of(model, frame, root).by_name
     assert inputs["few"].categories == ("no", "yes")
     assert inputs["many"].categories is None
+
+
+def with_bonus(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame if "bonus" in frame else frame.assign(bonus=0.0)
+
+
+def test_a_column_that_the_estimator_takes_when_it_is_there_is_used(root: Path) -> None:
+    frame = pd.DataFrame({"pay": np.arange(24.0), "bonus": [0.0] * 20 + [50.0] * 4})
+    trained = make_pipeline(FunctionTransformer(with_bonus), DecisionTreeRegressor(random_state=0))
+    trained.fit(frame, frame.sum(axis=1))
+    signature = signature_of(trained, frame.head(10), root)
+    assert [column.used for column in signature.inputs] == [True, True]
