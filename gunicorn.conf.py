@@ -5,6 +5,7 @@ The knobs are those of app/settings.py, read from the environment.
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ keepalive = 75
 # Files for the workers' heartbeats stay in memory where there is such a place.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
-limit_request_line = 4094
+limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190
 # The socket could stop the server; nobody needs it.
@@ -57,6 +58,11 @@ errorlog = "-"
 loglevel = settings.log_level.lower()
 accesslog = "-" if settings.access_log else None
 logger_class = "app.monitor.access.GunicornLogger"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the master: it tells the workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def worker_exit(server: "Arbiter", worker: Any) -> None:

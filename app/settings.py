@@ -42,7 +42,7 @@ class Settings:
     port: int = 8000
     bind: str = "127.0.0.1"
     web_concurrency: int = 1
-    worker_class: str = "gthread"
+    worker_class: str = "event"
     threads: int = 4
     max_body_bytes: int = 16 * 1024 * 1024
     max_rows: int = 100_000

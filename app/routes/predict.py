@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
 
 from app import door
-from app.errors import TooLarge
+from app.errors import MalformedBody, TooLarge
 from app.server.pool import PredictionPool
 from app.service import Reply, Service
 from app.signature import METHODS
@@ -42,14 +43,19 @@ def sent_key() -> str | None:
 
 
 def read_body() -> bytes:
-    """Return the body of the current request; raises TooLarge where it passes MAX_BODY_BYTES.
+    """Return the body of the current request; raises TooLarge or MalformedBody where there is none to take.
 
     A chunked body tells no length beforehand, and Flask would hand over a part of one that is too long.
     """
-    if request.content_length is not None:
-        return request.get_data(cache=False)
     limit = request.max_content_length or 0
-    body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    try:
+        if request.content_length is not None:
+            return request.get_data(cache=False)
+        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    except HTTPException:
+        raise
+    except Exception as fault:  # whatever a server raises for chunks that are none
+        raise MalformedBody(f"the body cannot be read: {type(fault).__name__}") from fault
     if len(body) > limit:
         raise TooLarge(f"the body is larger than {limit} bytes; send fewer rows at a time")
     return body

@@ -8,6 +8,7 @@ lines, header names with underscores. Offers to upgrade are ignored.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -15,6 +16,8 @@ import httptools
 
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"))
 _RTSP = b"RTSP/"
+# RFC 3986, 3.2.2: a name or an address, in brackets where it is of IPv6, and a port.
+_HOST = re.compile(r"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9a-fA-F:.]+\])(?::\d*)?", re.ASCII)
 _OFFERS = frozenset(("connection", "upgrade", "http2-settings"))
 _SPELLINGS = (
     "Accept",
@@ -48,7 +51,7 @@ class Refusal(Exception):
 class Limits:
     """How much a stranger may send: bytes of the request line, of all headers and of the body; number of headers."""
 
-    line: int = 4094
+    line: int = 8190
     head: int = 64 * 1024
     headers: int = 64
     header: int = 8190
@@ -151,6 +154,7 @@ class RequestReader:
         self._target = b""
         self._headers: dict[str, str] = {}
         self._count = 0
+        self._head = 0
         self._hosts = 0
         self._chunks: list[bytes] = []
         self._length = 0
@@ -169,8 +173,13 @@ class RequestReader:
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"there are more than {self._limits.headers} headers"
             )
             raise self._refusal
-        if len(name) + len(value) > self._limits.header:
+        size = len(name) + len(value)
+        self._head += size
+        if size > self._limits.header:
             self._refusal = _too_large("a header", self._limits.header)
+            raise self._refusal
+        if self._head > self._limits.head:
+            self._refusal = _too_large("all headers together", self._limits.head)
             raise self._refusal
         if self.in_body:
             return  # trailers after the last chunk say nothing that is asked
@@ -192,6 +201,8 @@ class RequestReader:
         self._check_line(version)
         if self._hosts > 1 or (self._hosts == 0 and version == "1.1"):
             self._refuse(HTTPStatus.BAD_REQUEST, "HTTP/1.1 needs one Host header, and no more than one")
+        if not _HOST.fullmatch(headers.get("host", "")):
+            self._refuse(HTTPStatus.BAD_REQUEST, f"the Host {headers['host'][:40]!r} is no host")
         if "transfer-encoding" in headers and version == "1.0":
             self._refuse(HTTPStatus.BAD_REQUEST, "HTTP/1.0 knows no Transfer-Encoding")
         if int(headers.get("content-length") or 0) > self._limits.body:

@@ -159,6 +159,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         end = time.monotonic() + self.cfg.graceful_timeout
         # What lies in the sockets already was sent before anybody could know.
         self.turn(0)
+        for listener in self.sockets:
+            listener.sock.close()  # refused at once is better than waiting for nobody
         while time.monotonic() < end:
             for connection in [idle for idle in self.connections if idle.idle and not idle.lingering]:
                 self.drop(connection)

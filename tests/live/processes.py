@@ -139,6 +139,7 @@ class Server:
     port: int
     log: Path
     socket: Path | None = None
+    kind: str = ""
 
     @property
     def url(self) -> str:
