@@ -397,6 +397,14 @@ def test_integers_of_64_bits_stay_whole_beside_others(client: FlaskClient) -> No
         assert reply.status_code == 200, reply.text
 
 
+def test_what_a_client_made_up_is_not_told_back_at_length(client: FlaskClient) -> None:
+    name = "n" * 90_000
+    for body in ({name: 1}, {"features": {name: 1}}, {"X": [{name: 1}]}, {"inputs": {name: [1]}}):
+        reply = client.post("/predict", json=body)
+        assert reply.status_code == 422
+        assert len(reply.data) < 3000
+
+
 def test_one_long_cell_does_not_widen_the_others(client: FlaskClient) -> None:
     body = b"1,2,3," + b"0" * 30_000 + b"4\n" + b"1,2,3,4\n" * 49
     tracemalloc.start()

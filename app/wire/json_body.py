@@ -53,7 +53,7 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
     if not isinstance(document, dict):
         raise InvalidRows(f"the body must be an object with one of the keys {_KEYS_SHOWN}, not {describe(document)}")
     if len(document) != 1 or next(iter(document)) not in _DIALECTS:
-        given = ", ".join(repr(key) for key in list(document)[:5]) or "none"
+        given = ", ".join(f"{key!r:.80}" for key in list(document)[:5]) or "none"
         raise InvalidRows(f"the body must have exactly one of the keys {_KEYS_SHOWN}; it has {given}")
     ((key, value),) = document.items()
     answered, read = _DIALECTS[key]

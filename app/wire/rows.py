@@ -19,6 +19,7 @@ from app.wire.values import Misfit, describe, read_column
 
 MAX_REPORTED = 10
 _NAMES_SHOWN = 20
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,5 +235,5 @@ def _wrong_names(signature: Signature, given: Iterable[str], place: Place, row: 
     unknown = list(islice((name for name in names if name not in signature.by_name), MAX_REPORTED))
     known = ", ".join(signature.names[:_NAMES_SHOWN]) + (", …" if len(signature.names) > _NAMES_SHOWN else "")
     return [place.bad(f"column {column.name!r} is missing", row, column) for column in missing] + [
-        place.bad(f"column {name!r} is not known; this model takes {known}", row) for name in unknown
+        place.bad(f"column {name!r:.{_LONGEST_NAME}} is not known; this model takes {known}", row) for name in unknown
     ]
