@@ -18,6 +18,7 @@ from app.signature import Array, Batch
 # The service's exactness contract; float32 answers can be no closer than their own digits.
 RTOL, ATOL = 1e-9, 1e-12
 EPSILONS = 16
+_LONGEST_FAULT = 200
 
 
 @dataclass(frozen=True)
@@ -28,36 +29,103 @@ class Verdict:
     ----------
     why_not: the first disagreement in words; None where there is none.
     max_difference: the largest absolute difference of two finite numbers; 0.0 for labels.
-    left: how many batches the form left to scikit-learn.
     """
 
     why_not: str | None
     max_difference: float
-    left: int = 0
 
 
-def judge(reference: Engine, kernel: Kernel, method: str, batches: Iterable[Batch]) -> Verdict:
+class Remembering:
+    """An engine that is asked each batch once; what it raised, it raises again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self._engine = engine
+        # The batches are kept with their answers, so that no other takes the place of one in memory.
+        self._known: dict[tuple[int, str], tuple[Batch, Answer | Exception]] = {}
+
+    def run(self, batch: Batch, method: str) -> Answer:
+        """Return the engine's answer, remembered or not."""
+        known = self._known.get((id(batch), method))
+        if known is None:
+            known = self._known[id(batch), method] = (batch, self._ask(batch, method))
+        if isinstance(known[1], Exception):
+            raise known[1]
+        return known[1]
+
+    def _ask(self, batch: Batch, method: str) -> Answer | Exception:
+        try:
+            return self._engine.run(batch, method)
+        except Exception as fault:  # an estimator raises anything for rows it does not take
+            return fault
+
+
+def judge(
+    reference: Engine, kernel: Kernel, method: str, batches: Iterable[Batch], *, one_by_one: bool = False
+) -> Verdict:
     """Ask a form and scikit-learn the same batches and compare.
 
-    A batch that the form leaves alone by raising is scikit-learn's to answer, and no disagreement.
+    A batch that the form leaves alone by raising is scikit-learn's to answer, and no disagreement. With
+    `one_by_one` the form is asked the rows of a batch on their own, and compared with the batch's answer.
     """
-    largest, left = 0.0, 0
+    largest = 0.0
     for batch in batches:
-        try:
-            answer = kernel(batch.data)
-        except Exception:  # whatever a form raises, scikit-learn is asked instead
-            left += 1
-            continue
+        whole = not one_by_one or batch.rows == 1
         try:
             expected = reference.run(batch, method)
-        except Exception as fault:  # whatever an estimator raises for rows it does not take
-            told = " ".join(str(fault).split())[:200]
-            return Verdict(f"it answers where scikit-learn raises {type(fault).__name__}: {told}", largest, left)
-        told_apart, apart = compare(answer, expected)
-        largest = max(largest, apart)
-        if told_apart is not None:
-            return Verdict(told_apart, largest, left)
-    return Verdict(None, largest, left)
+        except Exception as fault:  # whatever an estimator raises for rows that it does not take
+            if whole and _answers(kernel, batch):
+                told = " ".join(str(fault).split())[:_LONGEST_FAULT]
+                return Verdict(f"it answers where scikit-learn raises {type(fault).__name__}: {told}", largest)
+            continue
+        pairs = [(batch, expected)] if whole else [(row, part(expected, row.index)) for row in each_row(batch)]
+        for asked, own in pairs:
+            told_apart, apart = _ask(kernel, asked, own)
+            largest = max(largest, apart)
+            if told_apart is not None:
+                return Verdict(told_apart, largest)
+    return Verdict(None, largest)
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Batch):
+    """One row of a batch, and its place in it."""
+
+    index: int = 0
+
+
+def each_row(batch: Batch) -> Iterable[Row]:
+    """Yield the rows of a batch as batches of their own."""
+    for index in range(batch.rows):
+        data: Any = batch.data
+        if isinstance(data, dict):
+            data = {name: values[index : index + 1] for name, values in data.items()}
+        else:
+            data = data[index : index + 1]
+        yield Row(1, data, index)
+
+
+def part(answer: Answer, index: int) -> Answer:
+    """Return the answer of one row."""
+    if isinstance(answer, list):
+        return [output[index : index + 1] for output in answer]
+    return answer[index : index + 1]
+
+
+def _answers(kernel: Kernel, batch: Batch) -> bool:
+    try:
+        kernel(batch.data)
+    except Exception:  # whatever a form raises, scikit-learn is asked instead
+        return False
+    return True
+
+
+def _ask(kernel: Kernel, batch: Batch, expected: Answer) -> tuple[str | None, float]:
+    try:
+        answer = kernel(batch.data)
+    except Exception:  # as above
+        return None, 0.0
+    return compare(answer, expected)
 
 
 def compare(answer: Answer, expected: Answer) -> tuple[str | None, float]:
@@ -67,8 +135,8 @@ def compare(answer: Answer, expected: Answer) -> tuple[str | None, float]:
     if len(parts) != len(others) or isinstance(answer, list) != isinstance(expected, list):
         return f"{len(parts)} outputs instead of {len(others)}", 0.0
     largest = 0.0
-    for part, other in zip(parts, others, strict=True):
-        told, apart = _compare_arrays(part, other)
+    for output, other in zip(parts, others, strict=True):
+        told, apart = _compare_arrays(output, other)
         largest = max(largest, apart)
         if told is not None:
             return told, largest
@@ -78,10 +146,13 @@ def compare(answer: Answer, expected: Answer) -> tuple[str | None, float]:
 def _compare_arrays(answer: Any, expected: Array) -> tuple[str | None, float]:
     if not isinstance(answer, np.ndarray) or answer.shape != expected.shape:
         return f"shape {np.shape(answer)} instead of {expected.shape}", 0.0
-    if answer.dtype != expected.dtype:
+    # Strings are as long as the longest of a batch.
+    if answer.dtype != expected.dtype and (answer.dtype.kind, expected.dtype.kind) != ("U", "U"):
         return f"dtype {answer.dtype} instead of {expected.dtype}", 0.0
     if answer.dtype.kind != "f":
         return _first(answer, expected, np.asarray(answer == expected, dtype=bool)), 0.0
+    if np.array_equal(answer, expected):
+        return None, 0.0
     rtol = RTOL if answer.dtype == np.float64 else max(RTOL, EPSILONS * float(np.finfo(answer.dtype).eps))
     with np.errstate(all="ignore"):
         apart = np.abs(answer - expected)
@@ -97,17 +168,10 @@ def _first(answer: Array, expected: Array, agreeing: Array) -> str | None:
     return f"{answer[where]!r} instead of {expected[where]!r} in row {where[0]}"
 
 
-def row_independent(engine: Engine, method: str, batch: Batch, rows: Iterable[Batch]) -> bool:
+def row_independent(engine: Engine, method: str, batch: Batch) -> bool:
     """Tell whether a batch's answer is, within the contract, its rows' own answers asked one by one."""
     try:
         whole = engine.run(batch, method)
-        singles = [engine.run(row, method) for row in rows]
+        return all(compare(engine.run(row, method), part(whole, row.index))[0] is None for row in each_row(batch))
     except Exception:  # what cannot be asked is not shown to be independent
         return False
-    if isinstance(whole, list):
-        return all(
-            compare(part, np.concatenate([single[index] for single in singles]))[0] is None
-            for index, part in enumerate(whole)
-        )
-    joined = np.concatenate([single for single in singles if isinstance(single, np.ndarray)])
-    return compare(whole, joined if joined.dtype == whole.dtype else joined.astype(whole.dtype))[0] is None

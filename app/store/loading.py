@@ -11,14 +11,14 @@ from typing import Any
 
 import joblib
 
-from app.engines import Engine, SklearnEngine
+from app.engines import ChosenEngine, LazySklearnEngine, rebuild
 from app.errors import StoreError, VersionRefused
 from app.settings import Settings
 from app.signature import Signature
 from app.store.bundle import import_code
 from app.store.catalog import ModelStore
 from app.store.disk import sha256
-from app.store.golden import check_golden
+from app.store.golden import check_forms, check_golden
 from app.store.manifest import CODE_FOLDER, MODEL_FILE, Manifest, installed_versions
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,13 @@ class LoadedModel:
     """A version that passed every check and is ready to answer."""
 
     manifest: Manifest
-    estimator: Any
-    engine: Engine
+    engine: ChosenEngine
+    native: LazySklearnEngine
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted estimator, unpickled now where nothing needed it yet."""
+        return self.native.estimator
 
     @property
     def name(self) -> str:
@@ -87,12 +92,16 @@ def load_version(catalog: ModelStore, name: str, version: int, *, allow_mismatch
     if mismatch and not allow_mismatch:
         raise VersionRefused(mismatch)
     content = read_verified(folder, manifest)
-    estimator = _unpickle(folder, content, warn=not mismatch)
-    engine = SklearnEngine(estimator, manifest.signature)
+    engine, native = rebuild(
+        manifest.engine, manifest.signature, content, lambda: _unpickle(folder, content, warn=not mismatch)
+    )
     check_golden(engine, manifest.signature, manifest.golden)
+    check_forms(engine, manifest.signature, manifest.golden)
     if mismatch:
+        # What answers where no form does must agree as well.
+        check_golden(native, manifest.signature, manifest.golden)
         log.warning("%s version %d is served all the same: its golden rows agree; %s", name, version, mismatch)
-    return LoadedModel(manifest, estimator, engine)
+    return LoadedModel(manifest, engine, native)
 
 
 def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:

@@ -47,16 +47,16 @@ class Sample:
         else:
             yield from self.data.T
 
-    def few(self) -> Any:
-        """Return up to FEW rows in the sample's own container, spread over it."""
-        chosen = np.unique(np.linspace(0, len(self.data) - 1, FEW).astype(int))
+    def few(self, most: int = FEW) -> Any:
+        """Return up to `most` rows in the sample's own container, spread over it."""
+        chosen = np.unique(np.linspace(0, len(self.data) - 1, most).astype(int))
         if self.container == "frame":
             return self.data.iloc[chosen]
         return [self.data[index] for index in chosen] if self.container == "texts" else self.data[chosen]
 
-    def rows(self) -> list[Any]:
+    def rows(self, most: int = FEW) -> list[Any]:
         """Return those few rows as JSON values, by position."""
-        few = self.few()
+        few = self.few(most)
         if self.container == "texts":
             return list(few)
         if self.container != "frame":

@@ -10,13 +10,13 @@ from typing import Any
 
 import joblib
 
-from app.engines import SklearnEngine
+from app.engines import SklearnEngine, choose
 from app.errors import StoreError
 from app.settings import Settings
 from app.store import bundle, disk
 from app.store.catalog import ModelStore
 from app.store.containers import as_fitted
-from app.store.golden import check_golden, make_golden
+from app.store.golden import check_golden, make_golden, sample_batch
 from app.store.inference import infer_signature, infer_task
 from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
 from app.store.samples import take_sample
@@ -87,7 +87,9 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     engine = SklearnEngine(estimator, signature)
     golden = make_golden(estimator, engine, signature, sample)
     check_golden(engine, signature, golden)
-    files = {MODEL_FILE: content}
+    chosen = choose(estimator, signature, sample_batch(signature, sample, golden), golden.random)
+    check_golden(chosen.engine, signature, golden)
+    files = {MODEL_FILE: content, **chosen.files}
     if bundled is not None:
         files[f"{CODE_FOLDER}/{bundled.source.name}"] = bundled.content
 
@@ -101,7 +103,7 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
             files=entries(files),
             metrics=dict(metrics or {}),
             data=dict(data or {"source": "save", "rows": len(sample)}),
-            engine={"choice": engine.name},
+            engine=chosen.record,
         )
 
     return write_version(catalog, name, files, manifest, promote=promote)

@@ -1,0 +1,116 @@
+"""The engine of a loaded model: for each method and size of batch the form that was chosen for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from app.engines.base import Answer, Engine, Form, Kernel
+from app.engines.native import SklearnEngine
+from app.signature import Batch, Signature
+
+SKLEARN = "sklearn"
+
+# From so many rows on, a batch is one of the size `bulk`.
+BULK_ROWS = 512
+SIZES = ("one", "many", "bulk")
+
+# method -> size -> the name of the form that answers.
+Choice = Mapping[str, Mapping[str, str]]
+
+
+class LazySklearnEngine:
+    """scikit-learn itself, whose estimator is loaded when it is first asked.
+
+    Parameters
+    ----------
+    load
+        Returns the fitted estimator; called once.
+    signature
+        The model's signature.
+    """
+
+    name = SKLEARN
+
+    def __init__(self, load: Callable[[], Any], signature: Signature) -> None:
+        self._load = load
+        self._signature = signature
+        self._lock = threading.Lock()
+        self._engine: SklearnEngine | None = None
+        self._estimator: Any = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the estimator was needed yet."""
+        return self._engine is not None
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted estimator, loaded now if it was not before."""
+        self._ready()
+        return self._estimator
+
+    def run(self, batch: Batch, method: str) -> Answer:
+        """Return ``estimator.<method>(rows)`` as dense arrays."""
+        return (self._engine or self._ready()).run(batch, method)
+
+    def _ready(self) -> SklearnEngine:
+        with self._lock:
+            if self._engine is None:
+                self._estimator = self._load()
+                self._engine = SklearnEngine(self._estimator, self._signature)
+            return self._engine
+
+
+class ChosenEngine:
+    """Lets the form that was chosen answer, and scikit-learn where there is none or the form leaves the rows to it.
+
+    Parameters
+    ----------
+    choice
+        The names of the forms.
+    forms
+        The forms that could be built.
+    native
+        scikit-learn.
+
+    Attributes
+    ----------
+    fallbacks: names of chosen forms that could not be built; scikit-learn answers in their place.
+    """
+
+    name = "chosen"
+
+    def __init__(self, choice: Choice, forms: Iterable[Form], native: Engine) -> None:
+        self._native = native
+        by_name = {(form.name, method): kernel for form in forms for method, kernel in form.kernels.items()}
+        chosen = {
+            (method, size): (name, by_name.get((name, method)))
+            for method, sizes in choice.items()
+            for size, name in sizes.items()
+            if name != SKLEARN
+        }
+        self.fallbacks = tuple(sorted({name for name, kernel in chosen.values() if kernel is None}))
+        self._one, self._many, self._bulk = self._by_size = [
+            {method: kernel for (method, of), (_, kernel) in chosen.items() if of == size and kernel is not None}
+            for size in SIZES
+        ]
+
+    def kernels(self) -> Iterator[tuple[str, str, Kernel]]:
+        """Yield what was chosen, but for scikit-learn: method, size and kernel."""
+        for size, kernels in zip(SIZES, self._by_size, strict=True):
+            for method, kernel in kernels.items():
+                yield method, size, kernel
+
+    def run(self, batch: Batch, method: str) -> Answer:
+        """Return the answer of `method` for the rows of `batch`."""
+        rows = batch.rows
+        kernels: Mapping[str, Kernel] = self._one if rows == 1 else self._many if rows < BULK_ROWS else self._bulk
+        kernel = kernels.get(method)
+        if kernel is not None:
+            try:
+                return kernel(batch.data)
+            except Exception:  # noqa: S110  # whatever it is, scikit-learn knows better, or says what is wrong
+                pass
+        return self._native.run(batch, method)

@@ -1,0 +1,202 @@
+"""Trees and forests: scikit-learn's own compiled descent, called without what is around it.
+
+For one row all trees are one: above them stand nodes that split on a further column, the number of the
+tree, so that a single call descends every tree (a call costs more than a descent). For several rows each
+tree is called directly. Both walk the nodes with scikit-learn's own code, so NaN and split points are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from app.engines.base import Doubt, Form, Kernel
+from app.engines.outputs import Scores, finite_check, labels_of, log_of
+from app.signature import Array
+
+
+def forms(estimator: Any) -> list[Form]:
+    """Return the forms of a tree or a forest, one for single rows and one for several; none for anything else."""
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
+
+    forests = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
+    single = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor)
+    if type(estimator) not in (*forests, *single):
+        return []
+    several_outputs = estimator.n_outputs_ > 1
+    if several_outputs and hasattr(estimator, "classes_"):
+        return []
+    members = estimator.estimators_ if type(estimator) in forests else [estimator]
+    trees = [member.tree_ for member in members]
+    cast = to_float32(estimator.n_features_in_, nan=takes_nan(estimator))
+    thresholds = split_points(trees)
+    found = []
+    if len(trees) > 1:
+        one = _mean_of_one(trees, cast)
+        found.append(Form("merged trees", _kernels(estimator, one), thresholds, rows="one"))
+    many = _mean_of_many(trees, cast)
+    return [*found, Form("trees", _kernels(estimator, many), thresholds, rows="many" if found else "any")]
+
+
+def _kernels(estimator: Any, mean: Scores) -> dict[str, Kernel]:
+    """Return the kernels by method; `mean` gives the trees' mean value, shape (n, n_outputs or n_classes)."""
+    if not hasattr(estimator, "classes_"):
+        return {"predict": mean if estimator.n_outputs_ > 1 else lambda X: mean(X)[:, 0]}
+    return {"predict": labels_of(estimator.classes_, mean), "predict_proba": mean, "predict_log_proba": log_of(mean)}
+
+
+def _mean_of_one(trees: Sequence[Any], cast: Scores) -> Scores:
+    merged = MergedTrees(trees)
+    count = len(trees)
+
+    def mean(X: Array) -> Array:
+        return added(merged.values_at(cast(X))) / count
+
+    return mean
+
+
+def _mean_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
+    predict = [tree.predict for tree in trees]
+    shape = trees[0].value.shape[1:]
+    flat = max(shape) if min(shape) == 1 else 0
+    count = len(trees)
+
+    def mean(X: Array) -> Array:
+        X = cast(X)
+        out: Array = predict[0](X).reshape(len(X), flat)
+        for tree in predict[1:]:
+            out += tree(X).reshape(out.shape)
+        return out if count == 1 else np.divide(out, count, out=out)
+
+    return mean
+
+
+def added(values: Array) -> Array:
+    """Add up the trees' values of one row, shape (n_trees, k), in their order; returns shape (1, k).
+
+    In their order, since scikit-learn adds them so and a label may hang on the last bit; NumPy's sum pairs
+    them up where k is 1.
+    """
+    return np.add.accumulate(values)[-1:] if values.shape[1] == 1 else np.add.reduce(values, keepdims=True)
+
+
+class MergedTrees:
+    """Trees of scikit-learn as one, which takes the number of the tree as a further column.
+
+    Parameters
+    ----------
+    trees
+        Fitted ``sklearn.tree._tree.Tree``, of the same number of features and outputs.
+    """
+
+    def __init__(self, trees: Sequence[Any]) -> None:
+        from sklearn.tree._tree import Tree
+
+        states = [tree.__getstate__() for tree in trees]
+        n_features = trees[0].n_features
+        nodes = merge_nodes([state["nodes"] for state in states], n_features, _NAMES)
+        values = np.concatenate([np.zeros((len(trees) - 1, *states[0]["values"].shape[1:])), *_values(states)])
+        state = {"max_depth": 0, "node_count": len(nodes), "nodes": nodes, "values": values}
+        merged = Tree(n_features + 1, trees[0].n_classes, trees[0].n_outputs)
+        merged.__setstate__(state | {"max_depth": max(map(_depth, states)) + len(trees).bit_length()})
+        self._apply = merged.apply
+        self._values = np.ascontiguousarray(values.reshape(len(nodes), -1))
+        self._rows = np.empty((len(trees), n_features + 1), dtype=np.float32)
+        self._rows[:, -1] = np.arange(len(trees))
+
+    def values_at(self, row: Array) -> Array:
+        """Return every tree's value for one row of float32, shape (1, n_features); shape (n_trees, k)."""
+        rows = self._rows.copy()
+        rows[:, :-1] = row
+        return np.asarray(np.take(self._values, self._apply(rows), axis=0))
+
+
+_NAMES = {"left": "left_child", "right": "right_child", "feature": "feature", "threshold": "threshold"}
+
+
+def _values(states: Sequence[Mapping[str, Any]]) -> list[Array]:
+    return [state["values"] for state in states]
+
+
+def _depth(state: Mapping[str, Any]) -> int:
+    return int(state["max_depth"])
+
+
+def merge_nodes(trees: Sequence[Array], n_features: int, names: Mapping[str, str]) -> Array:
+    """Return one tree's nodes from those of several, under nodes that split on column `n_features`.
+
+    Parameters
+    ----------
+    trees
+        The nodes of each tree, a structured array with its root first.
+    n_features
+        The number of columns; the one after the last is to hold the number of the tree.
+    names
+        What the fields ``left``, ``right``, ``feature`` and ``threshold`` are called.
+    """
+    left, right = names["left"], names["right"]
+    routes = len(trees) - 1
+    offsets = np.cumsum([routes, *map(len, trees)])
+    nodes = np.concatenate([np.zeros(routes, dtype=trees[0].dtype), *trees])
+    for offset, tree in zip(offsets, trees, strict=False):
+        # A child that is none is 0 or -1: the root is nobody's child.
+        inner = offset + np.flatnonzero((tree[left] != 0) & (tree[left] != -1))
+        for side in (left, right):
+            nodes[side][inner] += offset.astype(nodes[side].dtype)
+    free = iter(range(routes))
+
+    def route(low: int, high: int) -> int:
+        """Place the nodes that lead to the trees `low` to `high`, and return the first of them."""
+        if high - low == 1:
+            return int(offsets[low])
+        index, middle = next(free), (low + high) // 2
+        nodes[names["feature"]][index] = n_features
+        nodes[names["threshold"]][index] = middle - 0.5
+        nodes[left][index], nodes[right][index] = route(low, middle), route(middle, high)
+        return index
+
+    route(0, len(trees))
+    return nodes
+
+
+def to_float32(n_features: int, *, nan: bool) -> Callable[[Array], Array]:
+    """Make the cast of rows to float32 that scikit-learn's trees take.
+
+    Doubt is raised where a value is infinite or too large for float32, or where one is NaN and `nan` is False.
+    """
+    check = finite_check(n_features, np.float32)
+
+    def cast(X: Array) -> Array:
+        with np.errstate(over="ignore"):
+            rows = X.astype(np.float32)
+        if not nan:
+            check(rows)
+        elif np.isinf(rows).any():
+            raise Doubt
+        return rows
+
+    return cast
+
+
+def takes_nan(estimator: Any) -> bool:
+    """Tell whether the estimator answers a row of missing values."""
+    try:
+        estimator.predict(np.full((1, estimator.n_features_in_), np.nan))
+    except ValueError:
+        return False
+    return True
+
+
+def split_points(trees: Sequence[Any]) -> dict[int, Array]:
+    """Return the thresholds of the trees by column."""
+    features = np.concatenate([tree.feature for tree in trees])
+    thresholds = np.concatenate([tree.threshold for tree in trees])
+    return {int(column): np.unique(thresholds[features == column]) for column in np.unique(features[features >= 0])}

@@ -1,0 +1,84 @@
+"""Linear models: one product with the coefficients, as scikit-learn itself takes it, without the checks around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from app.engines.base import Kernel
+from app.engines.outputs import Scores, finite_check, labels_of, log_of, one_vs_rest, softmax
+from app.signature import Array
+
+
+def describe(estimator: Any) -> dict[str, Any] | None:
+    """Return the state of a linear model's form; None where the estimator is none.
+
+    What counts is whose `predict` it has, not its class: a subclass that answers in its own way is left alone.
+    """
+    from sklearn.linear_model import SGDRegressor
+    from sklearn.linear_model._base import LinearClassifierMixin, LinearModel, MultiOutputLinearModel
+
+    coef, intercept = getattr(estimator, "coef_", None), getattr(estimator, "intercept_", 0.0)
+    if not isinstance(coef, np.ndarray) or coef.dtype.kind != "f" or coef.ndim > 2:  # noqa: PLR2004  # a matrix
+        return None
+    state = {"kind": "linear", "coef": coef, "intercept": np.asarray(intercept, dtype=coef.dtype)}
+    own = type(estimator)
+    plain = (LinearModel.predict, MultiOutputLinearModel.predict, SGDRegressor.predict)
+    if own.predict in plain and not hasattr(estimator, "classes_"):
+        return state | {"flat": own.predict is SGDRegressor.predict}
+    if _predict_of(own, LinearClassifierMixin) and own.decision_function is LinearClassifierMixin.decision_function:
+        if coef.ndim == 1 or not isinstance(estimator.classes_, np.ndarray):
+            return None
+        return state | {"classes": estimator.classes_, "probabilities": _probabilities_of(estimator)}
+    return None
+
+
+def _predict_of(own: type, mixin: type) -> bool:
+    from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
+
+    return own.predict is mixin.predict or own in (RidgeClassifier, RidgeClassifierCV)  # type: ignore[attr-defined]
+
+
+def _probabilities_of(estimator: Any) -> str | None:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import LogisticRegression, SGDClassifier
+
+    if isinstance(estimator, LogisticRegression | LinearDiscriminantAnalysis):
+        return "one_vs_rest" if len(estimator.classes_) <= 2 else "softmax"  # noqa: PLR2004  # two classes
+    if isinstance(estimator, SGDClassifier) and estimator.loss == "log_loss":
+        return "one_vs_rest"
+    return None
+
+
+def build(state: Mapping[str, Any]) -> dict[str, Kernel]:
+    """Return the kernels of a linear model by method; they take a matrix (n, n_features)."""
+    scores = _scores(state["coef"], state["intercept"], flat=bool(state.get("flat")) or "classes" in state)
+    if "classes" not in state:
+        return {"predict": scores}
+    kernels: dict[str, Kernel] = {"predict": labels_of(state["classes"], scores), "decision_function": scores}
+    link = {"one_vs_rest": one_vs_rest, "softmax": softmax}.get(state["probabilities"] or "")
+    if link is not None:
+
+        def probabilities(X: Array) -> Array:
+            return link(scores(X))
+
+        kernels |= {"predict_proba": probabilities, "predict_log_proba": log_of(probabilities)}
+    return kernels
+
+
+def _scores(coef: Array, intercept: Array, *, flat: bool) -> Scores:
+    """Make the kernel of ``X @ coef.T + intercept``; one column becomes a vector where `flat`."""
+    weights, check = coef.T, finite_check(coef.shape[-1])
+    flat = flat and (coef.ndim == 1 or len(coef) == 1)
+    # A number is added faster than an array of one.
+    shift: Any = intercept.item() if intercept.size == 1 else intercept
+
+    def scores(X: Array) -> Array:
+        check(X)
+        out: Array = X.dot(weights)
+        out += shift
+        return out.ravel() if flat else out
+
+    return scores
