@@ -7,7 +7,7 @@ response; everything about predicting is here, to be read from top to bottom.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app import wire
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # An answer of more values than this is refused before it is computed (128 MiB of float64).
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
+# Requests of more rows than this gain nothing from sharing a call.
+MOST_SHARED_ROWS = 64
 _LONGEST_FAULT = 300
 
 
@@ -95,7 +97,54 @@ class Service:
         """
         if call.method == "classify":
             return self._classify(call)
-        asked = self._understand(call)
+        return self._answer_alone(self._understand(call))
+
+    def answer_all(self, calls: Sequence[Call]) -> list[Reply | Exception]:
+        """Answer calls that came at the same time; an exception stands in the place of what raised it.
+
+        Those that ask the same of a model whose rows do not depend on each other share one call of its engine.
+        """
+        answered: dict[int, Reply | Exception] = {}
+        shared: dict[tuple[int, str], list[tuple[int, _Asked]]] = {}
+        for index, call in enumerate(calls):
+            try:
+                if call.method == "classify":
+                    answered[index] = self._classify(call)
+                    continue
+                asked = self._understand(call)
+                if asked.model.shares(asked.method) and asked.decoded.batch.rows <= MOST_SHARED_ROWS:
+                    shared.setdefault((id(asked.model), asked.method), []).append((index, asked))
+                else:
+                    answered[index] = self._answer_alone(asked)
+            except Exception as error:
+                answered[index] = error
+        for members in shared.values():
+            replies = self._answer_together([asked for _, asked in members])
+            answered.update(zip((index for index, _ in members), replies, strict=True))
+        return [answered[index] for index in range(len(calls))]
+
+    def _answer_together(self, members: Sequence[_Asked]) -> Iterator[Reply | Exception]:
+        """Ask the engine once for all members; where that fails each is asked alone, so that none hurts another."""
+        first = members[0]
+        if len(members) > 1:
+            try:
+                batch = Batch.join([asked.decoded.batch for asked in members])
+                answer = self._run(first.model, batch, first.method, first.output)
+            except Exception as error:
+                log.debug("a shared call of %s failed: %s", first.model.name, error)
+            else:
+                end = 0
+                for asked in members:
+                    start, end = end, end + asked.decoded.batch.rows
+                    yield _reply(asked, _part(answer, start, end))
+                return
+        for asked in members:
+            try:
+                yield self._answer_alone(asked)
+            except Exception as error:
+                yield error
+
+    def _answer_alone(self, asked: _Asked) -> Reply:
         return _reply(asked, self._run(asked.model, asked.decoded.batch, asked.method, asked.output))
 
     def _understand(self, call: Call) -> _Asked:
@@ -142,7 +191,7 @@ class Service:
             check_golden(model.engine, model.signature, model.manifest.golden)
             log.warning("%s %d: %s raised for a client's rows", model.name, model.version, method, exc_info=True)
             raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
-        if any(len(part) != batch.rows for part in (answer if isinstance(answer, list) else [answer])):
+        if not _has_rows(answer, batch.rows):
             raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
         self.metrics.rows_predicted(model.name, batch.rows)
         return answer
@@ -153,6 +202,10 @@ def _reply(asked: _Asked, answer: Answer) -> Reply:
     return Reply(body, asked.answered_in, _model_headers(asked.model))
 
 
+def _part(answer: Answer, start: int, end: int) -> Answer:
+    return [part[start:end] for part in answer] if isinstance(answer, list) else answer[start:end]
+
+
 def _output_of(model: LoadedModel, method: str) -> Outputs:
     try:
         return model.signature.outputs[method]
@@ -161,8 +214,12 @@ def _output_of(model: LoadedModel, method: str) -> Outputs:
         raise NotFound(f"model {model.name!r} has no {method}; it has {methods}") from None
 
 
+def _has_rows(answer: Answer, rows: int) -> bool:
+    return all(len(part) == rows for part in answer) if isinstance(answer, list) else len(answer) == rows
+
+
 def _check_answer_size(output: Outputs, rows: int) -> None:
-    per_row = sum(part.cells_per_row for part in ([output] if isinstance(output, Output) else output))
+    per_row = output.cells_per_row if isinstance(output, Output) else sum(part.cells_per_row for part in output)
     if rows * per_row > MAX_ANSWER_VALUES:
         most = max(1, MAX_ANSWER_VALUES // per_row)
         raise TooLarge(f"the answer would have {rows} x {per_row} values; send at most {most} rows at a time")

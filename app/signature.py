@@ -6,7 +6,7 @@ anything, and obeyed by ``engines`` when they hand rows over. It holds no rule o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -98,7 +98,7 @@ class Output:
     shape: tuple[int, ...]
     classes: tuple[Any, ...] | None = None
 
-    @property
+    @cached_property
     def cells_per_row(self) -> int:
         """How many values one sample's answer holds."""
         return int(np.prod(self.shape[1:], dtype=np.int64))
@@ -189,3 +189,14 @@ class Batch:
 
     rows: int
     data: Array | dict[str, Array] | list[str]
+
+    @classmethod
+    def join(cls, batches: Sequence[Batch]) -> Batch:
+        """Put batches of one signature, one after another, into one."""
+        parts: list[Any] = [batch.data for batch in batches]
+        rows = sum(batch.rows for batch in batches)
+        if isinstance(parts[0], dict):
+            return cls(rows, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        if isinstance(parts[0], list):
+            return cls(rows, [text for part in parts for text in part])
+        return cls(rows, np.concatenate(parts))

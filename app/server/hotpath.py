@@ -6,15 +6,18 @@ and its siblings are recognised by their path alone; everything else falls throu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app import door
+from app.errors import ServiceError
 from app.monitor import logs
 from app.monitor.metrics import Metrics
 from app.server.http1 import Request
-from app.service import Reply, Service
+from app.service import Call, Reply, Service
 from app.signature import METHODS
 
+_LOST = RuntimeError("a request was lost on its way")
 _METHODS = frozenset((*METHODS, "classify"))
 _BARE = {f"/{method}".encode(): method for method in _METHODS}
 # Beyond so many digits it is no version's number, and Flask says so.
@@ -57,6 +60,18 @@ def _match_named(path: bytes) -> Target | None:
     return None
 
 
+@dataclass(slots=True)
+class _Exchange:
+    """A request on its way: what it asks, under which id, since when, and what came of it."""
+
+    target: Target
+    request: Request
+    request_id: str
+    started: float
+    call: Call | None = None
+    outcome: Reply | Exception = _LOST
+
+
 class HotPath:
     """The worker's own door to the corridor."""
 
@@ -66,17 +81,37 @@ class HotPath:
 
     def answer(self, target: Target, request: Request) -> Reply:
         """Answer one request to predict; whatever goes wrong is a problem document."""
-        metrics = self._metrics
-        started = metrics.request_started()
-        header = request.header
-        request_id = door.request_id(header)
-        logs.request_id.set(request_id)
-        logs.traceparent.set(header("traceparent"))
+        return self.answer_all([(target, request)])[0]
+
+    def answer_all(self, asked: Sequence[tuple[Target, Request]]) -> list[Reply]:
+        """Answer requests that were whole at the same time; each gets its own reply, in order."""
+        exchanges = [self._begin(target, request) for target, request in asked]
+        understood = [exchange for exchange in exchanges if exchange.call is not None]
+        replies = self._service.answer_all([exchange.call for exchange in understood if exchange.call is not None])
+        for exchange, reply in zip(understood, replies, strict=True):
+            exchange.outcome = reply
+        return [self._end(exchange) for exchange in exchanges]
+
+    def _begin(self, target: Target, request: Request) -> _Exchange:
+        exchange = _Exchange(target, request, door.request_id(request.header), self._metrics.request_started())
+        self._mark(exchange)
         try:
-            call = door.read_call(target.method, target.model, target.version, header, request.body)
-            reply = self._service.answer(call)
-        except Exception as error:
-            asked = f"{request.method} {request.target.decode('latin-1')}"
-            reply = door.error_reply(error, asked, request_id)
-        metrics.request_ended(target.route, reply.status, started)
-        return Reply(reply.body, reply.content_type, {**reply.headers, "X-Request-Id": request_id}, reply.status)
+            exchange.call = door.read_call(target.method, target.model, target.version, request.header, request.body)
+        except ServiceError as error:
+            exchange.outcome = error
+        return exchange
+
+    def _mark(self, exchange: _Exchange) -> None:
+        """Let the log's lines from here on name this request."""
+        logs.request_id.set(exchange.request_id)
+        logs.traceparent.set(exchange.request.header("traceparent"))
+
+    def _end(self, exchange: _Exchange) -> Reply:
+        reply = exchange.outcome
+        if isinstance(reply, Exception):
+            self._mark(exchange)
+            reply = door.error_reply(reply, f"POST {exchange.request.target.decode('latin-1')}", exchange.request_id)
+        self._metrics.request_ended(exchange.target.route, reply.status, exchange.started)
+        return Reply(
+            reply.body, reply.content_type, {**reply.headers, "X-Request-Id": exchange.request_id}, reply.status
+        )

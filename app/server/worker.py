@@ -131,8 +131,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
                 key.data(key.fileobj)
         while self.done:
             self.finish_job(self.done.popleft())
-        while self.ready:
-            self.answer_next(self.ready.popleft())
+        self.answer_ready()
         now = time.monotonic()
         if now >= self.next_sweep:
             self.next_sweep = now + _SWEEP_SECONDS
@@ -239,8 +238,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         except OSError:
             self.drop(connection)
             return
-        if connection.waiting and not connection.busy:
-            self.ready.append(connection)
+        if not connection.busy:
+            self.go_on(connection)
 
     def settle(self, connection: Connection, now: float) -> None:
         """Watch on, or close where the last reply is out."""
@@ -261,22 +260,60 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
     # Requests
 
-    def answer_next(self, connection: Connection) -> None:
-        """Answer a connection's waiting requests, one after another, up to one that takes a thread."""
-        while connection.waiting and not connection.busy and not connection.closing:
-            request = connection.waiting.popleft()
-            if connection not in self.connections:
-                return
-            if isinstance(request, Refusal):
-                self.reply_problem(connection, request.status, request.detail)
-                return
-            target = match(request) if self.hot else None
-            if self.is_short(request, target):
-                started = time.perf_counter()
-                response = self.respond(request, target, connection.client)
-                self.reply(connection, request, response, started)
-            else:
-                self.start_job(connection, request, target)
+    def answer_ready(self) -> None:
+        """Answer what is whole: each connection's first request, until none is left or all take a thread.
+
+        Predictions that are whole in the same turn of the loop are answered together: those that ask the same
+        may share a call of the engine, and nobody waits for company.
+        """
+        while self.ready:
+            together: list[tuple[Connection, Request, Target]] = []
+            for connection in [self.ready.popleft() for _ in range(len(self.ready))]:
+                asked = self.take_next(connection)
+                if asked is not None:
+                    together.append(asked)
+            if together:
+                self.answer_together(together)
+
+    def take_next(self, connection: Connection) -> tuple[Connection, Request, Target] | None:
+        """Take a connection's next request; a short prediction is returned, anything else is answered here."""
+        if connection.busy or connection.closing or not connection.waiting or connection not in self.connections:
+            return None
+        request = connection.waiting.popleft()
+        if isinstance(request, Refusal):
+            self.reply_problem(connection, request.status, request.detail)
+            return None
+        target = match(request) if self.hot else None
+        if not self.is_short(request, target):
+            self.start_job(connection, request, target)
+        elif target is not None:
+            return connection, request, target
+        else:
+            started = time.perf_counter()
+            self.reply(connection, request, self.respond(request, None, connection.client), started)
+            self.go_on(connection)
+        return None
+
+    def answer_together(self, asked: list[tuple[Connection, Request, Target]]) -> None:
+        """Answer short predictions inline."""
+        assert self.hot is not None  # noqa: S101  # without it there are no targets
+        started, ticks = time.perf_counter(), time.thread_time()
+        if self.hooked:
+            responses = [self.respond(request, target, connection.client) for connection, request, target in asked]
+        else:
+            replies = self.hot.answer_all([(target, request) for _, request, target in asked])
+            responses = [_as_response(reply) for reply in replies]
+            spent = (time.thread_time() - ticks) / len(asked)
+            for _, request, target in asked:
+                self.pace.note(request, target, spent)
+        for (connection, request, _), response in zip(asked, responses, strict=True):
+            self.reply(connection, request, response, started)
+            self.go_on(connection)
+
+    def go_on(self, connection: Connection) -> None:
+        """Put a connection with more to answer back in the row."""
+        if connection.waiting:
+            self.ready.append(connection)
 
     def is_short(self, request: Request, target: Target | None) -> bool:
         """Tell whether a request may be answered inline: expected to be short, and with nothing to wait for."""
@@ -339,8 +376,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             return
         job.connection.busy = False
         self.reply(job.connection, job.request, job.response, job.started)
-        if job.connection.waiting:
-            self.ready.append(job.connection)
+        self.go_on(job.connection)
 
     # Replies
 

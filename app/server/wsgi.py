@@ -98,7 +98,8 @@ def call_app(app: App, environ: dict[str, Any]) -> Response:
         close = getattr(body, "close", None)
         if close is not None:
             close()
-    return Response(started[0], started[1], b"".join(written))
+    headers = [(name, value) for name, value in started[1] if name.lower() not in _HOP_BY_HOP]
+    return Response(started[0], headers, b"".join(written))
 
 
 class Serialiser:
@@ -119,6 +120,6 @@ class Serialiser:
             lines.append("Connection: close")
         elif request is not None and request.version == "1.0":
             lines.append("Connection: keep-alive")
-        lines += [f"{name}: {value}" for name, value in response.headers if name.lower() not in _HOP_BY_HOP]
+        lines += [f"{name}: {value}" for name, value in response.headers]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         return head if request is not None and request.method == "HEAD" else head + response.body

@@ -47,6 +47,10 @@ class LoadedModel:
         """The version's number."""
         return self.manifest.version
 
+    def shares(self, method: str) -> bool:
+        """Tell whether rows of several requests may share a call: measured to be independent of each other."""
+        return self.manifest.engine.get("row_independent", {}).get(method) is True
+
     @property
     def signature(self) -> Signature:
         """What it takes and gives."""
