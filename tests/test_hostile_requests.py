@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import CategoricalNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from app import create_app, store
@@ -76,6 +76,9 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Flas
     codes = frame.assign(code=pd.Categorical([1, 2, 3] * 8))[["age", "code"]]
     coded = HistGradientBoostingRegressor(categorical_features="from_dtype").fit(codes, frame["age"])
     store.save(coded, codes, "codes", root=root)
+    words = pd.DataFrame({"city": ["Bonn", "Kiel"] * 6, "plan": ["a", "b", "c"] * 4})
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    store.save(make_pipeline(encoder, LogisticRegression()).fit(words, [0, 1] * 6), words, "words", root=root)
     days = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=24)})
     store.save(make_pipeline(OrdinalEncoder(), LinearRegression()).fit(days, range(24)), days, "days", root=root)
     large = np.array([[0, 1], [2**64 - 1, 0], [5, 2**63], [7, 8]], dtype=np.uint64)
@@ -173,6 +176,15 @@ OTHERS: list[tuple[str, str, str, bytes, int, str]] = [
     ("CSV with a NUL", "/predict", "text/csv", b"1,2,3,\x00\n", 400, "NUL"),
     ("CSV of nothing", "/predict", "text/csv", b"", 422, "there are no rows"),
     ("CSV of a header", "/predict", "text/csv", b"x0,x1,x2,x3\n", 422, "there are no rows"),
+    ("a CSV header in capitals", "/predict", "text/csv", b"X0,X1,X2,X3\n1,2,3,4\n", 422, "column 'X0' is not known"),
+    (
+        "a CSV header that is half right",
+        "/models/words/predict",
+        "text/csv",
+        b"city,Plan name\nBonn,a\n",
+        422,
+        "column 'Plan name' is not known",
+    ),
     ("CSV with a column twice", "/predict", "text/csv", b"x0,x1,x2,x3,x3\n1,2,3,4,5\n", 422, "twice"),
     ("a huge CSV cell", "/predict", "text/csv", b'1,2,3,"' + b"9" * 99_000 + b'"\n', 422, "finite"),
     ("NPY of objects", "/predict", NPY, npy(np.array([[1, "a"]], object), allow_pickle=True), 400, "plain numbers"),
@@ -245,7 +257,7 @@ OTHERS: list[tuple[str, str, str, bytes, int, str]] = [
         ARROW,
         arrow({f"n{i}": pa.nulls(9) for i in range(99)}),
         422,
-        "missing",
+        "column 'n0' is not known",
     ),
     (
         "Arrow of binary views",

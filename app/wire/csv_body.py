@@ -23,7 +23,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
-    """Read rows; the first line is a header where most of its cells are names of the signature's inputs.
+    """Read rows; the first line is a header where half of its cells are the inputs' names, in capitals or not.
 
     An empty cell is a missing value (in a text column that takes no missing values, an empty string).
 
@@ -75,7 +75,15 @@ def _cells(values: Array) -> list[Any]:
 
 
 def _is_header(cells: Sequence[str], signature: Signature) -> bool:
-    return 2 * sum(cell in signature.by_name for cell in cells) > len(cells)
+    if 2 * sum(cell in signature.by_name for cell in cells) > len(cells):
+        return True
+    # Names that are nearly right are still names: as a row of texts they would be answered without a word.
+    names = {_folded(name) for name in signature.names}
+    return 2 * sum(_folded(cell) in names for cell in cells) >= len(cells)
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _check_widths(lines: Sequence[Sequence[str]], names: Sequence[str], numbered_from: int) -> None:

@@ -75,7 +75,8 @@ def refuse(found: Sequence[BadValue]) -> InvalidRows:
     """Make the error for the bad places found; its detail tells the first one."""
     first = found[0]
     where = first.pointer or ", ".join(
-        [f"row {first.row}"] * (first.row is not None) + [f"column {first.column!r}"] * (first.column is not None)
+        [f"row {first.row}"] * (first.row is not None)
+        + [f"column {first.column!r}"] * (first.column is not None and repr(first.column) not in first.detail)
     )
     return InvalidRows(f"{where}: {first.detail}" if where else first.detail, errors=found[:MAX_REPORTED])
 
@@ -234,6 +235,7 @@ def _wrong_names(signature: Signature, given: Iterable[str], place: Place, row: 
     missing = [column for column in signature.required if column.name not in names][:MAX_REPORTED]
     unknown = list(islice((name for name in names if name not in signature.by_name), MAX_REPORTED))
     known = ", ".join(signature.names[:_NAMES_SHOWN]) + (", …" if len(signature.names) > _NAMES_SHOWN else "")
-    return [place.bad(f"column {column.name!r} is missing", row, column) for column in missing] + [
+    # An unknown name first: beside the known ones it shows what was misspelled.
+    return [
         place.bad(f"column {name!r:.{_LONGEST_NAME}} is not known; this model takes {known}", row) for name in unknown
-    ]
+    ] + [place.bad(f"column {column.name!r} is missing", row, column) for column in missing]
