@@ -136,7 +136,9 @@ class ModelStore:
             serving = serving.promoting(version) if promote else serving
             with _moved(staged, folder / str(version)):
                 disk.sync_folder(folder)
-                self._write(name, serving)
+                # Where nobody can tell what is promoted, only a promotion may say so anew.
+                if promote or not self._is_damaged(name):
+                    self._write(name, serving)
             return version
 
     def promote(self, name: str, version: int) -> Serving:
@@ -146,7 +148,7 @@ class ModelStore:
             self.path(name, version)
             return serving.promoting(version)
 
-        return self._change(name, take_over)
+        return self._change(name, take_over, mend=True)
 
     def rollback(self, name: str) -> Serving:
         """Promote the version that was promoted before; raises StoreError where there is none left.
@@ -196,7 +198,7 @@ class ModelStore:
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the `keep` newest versions and those that are served; returns what was deleted."""
         with self._writing(name):
-            serving = self._serving_or_new(name)
+            serving = self.serving(name)
             versions = self.versions(name)
             newest = versions[max(0, len(versions) - keep) :]
             doomed = [version for version in versions if version not in (*newest, *serving.served)]
@@ -217,7 +219,7 @@ class ModelStore:
         if version is not None:
             self.path(name, version)
         with self._writing(name):
-            serving = self._serving_or_new(name)
+            serving = self._serving_or_new(name) if version is None else self.serving(name)
             if version is None:
                 versions = self.versions(name)
                 latest = max([serving.latest, *serving.history, *versions])
@@ -244,9 +246,16 @@ class ModelStore:
         except StoreError:
             return Serving()
 
-    def _change(self, name: str, change: Callable[[Serving], Serving]) -> Serving:
+    def _is_damaged(self, name: str) -> bool:
+        try:
+            self.serving(name)
+        except StoreError:
+            return True
+        return False
+
+    def _change(self, name: str, change: Callable[[Serving], Serving], *, mend: bool = False) -> Serving:
         with self._writing(name):
-            serving = change(self._serving_or_new(name))
+            serving = change(self._serving_or_new(name) if mend else self.serving(name))
             self._write(name, serving)
             return serving
 

@@ -127,6 +127,25 @@ def test_a_damaged_serving_file_is_told_and_mended_by_promoting(
     assert catalog.serving("m").promoted == 1
 
 
+def test_nothing_is_deleted_or_forgotten_on_the_word_of_a_damaged_serving_file(
+    catalog: ModelStore, publish: Publish
+) -> None:
+    publish()
+    publish(promote=False)
+    (catalog.root / "m" / "serving.json").write_bytes(b"{")
+    for change in (
+        lambda: catalog.prune("m", 1),
+        lambda: catalog.remove("m", 1),
+        lambda: catalog.rollback("m"),
+        lambda: catalog.label("m", 1, "stable"),
+    ):
+        with pytest.raises(StoreError, match="is damaged"):
+            change()
+    assert publish(promote=False).version == 3
+    assert (catalog.root / "m" / "serving.json").read_bytes() == b"{"
+    assert catalog.versions("m") == [1, 2, 3]
+
+
 def test_a_reader_sees_only_whole_versions_during_promotions(catalog: ModelStore, publish: Publish) -> None:
     """While versions are saved and promoted, whatever is promoted is there, whole."""
     publish(1.0)
