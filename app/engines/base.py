@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from app.signature import Array, Batch
@@ -31,6 +32,26 @@ class Engine(Protocol):
 
 class Doubt(Exception):
     """A form leaves these rows to scikit-learn: they are out of its range, or scikit-learn would refuse them."""
+
+
+class SplitPoints(Mapping[Any, Array]):
+    """Split points by column, gathered when they are first asked for: a gate wants them, loading does not."""
+
+    def __init__(self, gather: Callable[[], Mapping[Any, Array]]) -> None:
+        self._gather = gather
+
+    @cached_property
+    def _gathered(self) -> Mapping[Any, Array]:
+        return self._gather()
+
+    def __getitem__(self, column: Any) -> Array:
+        return self._gathered[column]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._gathered)
+
+    def __len__(self) -> int:
+        return len(self._gathered)
 
 
 @dataclass(frozen=True)

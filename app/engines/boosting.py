@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.base import Form, Kernel
-from app.engines.forest import MergedTrees, merge_nodes, split_points, to_float32
-from app.engines.outputs import Scores, expit, labels_of, log_of, softmax, two_columns
+from app.engines import heads, masks
+from app.engines.base import Form, SplitPoints
+from app.engines.forest import MergedTrees, merge_nodes, nodes_of, split_points, to_float32
+from app.engines.outputs import Scores
 from app.signature import Array
 
 _NAMES = {"left": "left", "right": "right", "feature": "feature_idx", "threshold": "num_threshold"}
@@ -29,31 +30,6 @@ def forms(estimator: Any) -> list[Form]:
     if type(estimator) in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
         return _histograms(estimator)
     return []
-
-
-def _kernels(estimator: Any, raw: Scores, n_raw: int) -> dict[str, Kernel]:
-    """Return the kernels by method; `raw` gives the raw predictions, shape (n, n_raw)."""
-    scores: Scores = (lambda X: raw(X).ravel()) if n_raw == 1 else raw
-    loss = type(estimator._loss).__name__
-    if not hasattr(estimator, "classes_"):
-        links = {"HalfPoissonLoss": np.exp, "HalfGammaLoss": np.exp}
-        link = links.get(loss)
-        return {"predict": scores if link is None else lambda X: link(scores(X))}
-    # A raw prediction of exactly 0 is the second class to one of the two, the first to the other.
-    tie = not hasattr(estimator, "_predictors")
-    kernels: dict[str, Kernel] = {
-        "predict": labels_of(estimator.classes_, scores, tie=tie),
-        "decision_function": scores,
-    }
-    if loss in ("HalfBinomialLoss", "ExponentialLoss", "HalfMultinomialLoss"):
-        steep = 2.0 if loss == "ExponentialLoss" else 1.0
-
-        def probabilities(X: Array) -> Array:
-            values = scores(X)
-            return two_columns(expit(values * steep)) if values.ndim == 1 else softmax(values)
-
-        kernels |= {"predict_proba": probabilities, "predict_log_proba": log_of(probabilities)}
-    return kernels
 
 
 def _added(start: Array, values: Array) -> Array:
@@ -82,10 +58,13 @@ def _stages(estimator: Any) -> list[Form]:
         predict_stages(stages, X, rate, out)
         return out
 
-    thresholds = split_points(trees)
+    thresholds = SplitPoints(lambda: split_points(trees))
+    head = heads.describe(estimator)
+    state = masks.describe([nodes_of(tree, rate) for tree in trees], start, head, "float32 finite")
     return [
-        Form("merged trees", _kernels(estimator, one, n_raw), thresholds, rows="one"),
-        Form("trees", _kernels(estimator, many, n_raw), thresholds, rows="many"),
+        *masks.forms(state, thresholds),
+        Form("merged trees", heads.kernels(head, one), thresholds, rows="one"),
+        Form("trees", heads.kernels(head, many), thresholds, rows="many"),
     ]
 
 
@@ -94,13 +73,17 @@ def _histograms(estimator: Any) -> list[Form]:
         return []
     trees = [tree for iteration in estimator._predictors for tree in iteration]
     start = np.asarray(estimator._baseline_prediction)
-    n_raw = estimator.n_trees_per_iteration_
     n_features = estimator.n_features_in_
-    thresholds = _split_points(trees)
+    thresholds = SplitPoints(lambda: _split_points(trees))
+    head = heads.describe(estimator)
     one, many = _one_histogram(trees, start, n_features), _many_histograms(estimator, trees, start)
+    state = None
+    if not any(len(tree.raw_left_cat_bitsets) for tree in trees):
+        state = masks.describe([_nodes_of(tree) for tree in trees], start, head, "float64")
     return [
-        Form("merged trees", _kernels(estimator, one, n_raw), thresholds, rows="one"),
-        Form("trees", _kernels(estimator, many, n_raw), thresholds, rows="many"),
+        *masks.forms(state, thresholds),
+        Form("merged trees", heads.kernels(head, one), thresholds, rows="one"),
+        Form("trees", heads.kernels(head, many), thresholds, rows="many"),
     ]
 
 
@@ -150,3 +133,16 @@ def _split_points(trees: Sequence[Any]) -> dict[int, Array]:
         int(column): np.unique(inner["num_threshold"][inner["feature_idx"] == column])
         for column in np.unique(inner["feature_idx"])
     }
+
+
+def _nodes_of(tree: Any) -> masks.Nodes:
+    nodes = tree.nodes
+    return masks.Nodes(
+        left=nodes["left"],
+        right=nodes["right"],
+        leaf=nodes["is_leaf"] == 1,
+        feature=nodes["feature_idx"],
+        threshold=nodes["num_threshold"],
+        missing_left=nodes["missing_go_to_left"],
+        values=nodes["value"][:, None],
+    )

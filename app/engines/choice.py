@@ -10,15 +10,17 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from app.engines import families, state
 from app.engines.base import Engine, Form
-from app.engines.chosen import SIZES, SKLEARN, Choice, ChosenEngine, LazySklearnEngine
+from app.engines.chosen import SIZES, SKLEARN, Choice, ChosenEngine, Deferred, LazySklearnEngine
 from app.engines.gate import Remembering, Verdict, judge, row_independent
 from app.engines.native import SklearnEngine
+from app.engines.table import NotReplayed
 from app.signature import Batch, Signature
 
 log = logging.getLogger(__name__)
@@ -104,13 +106,22 @@ def rebuild(
         Returns the fitted estimator.
     """
     choice: Choice = record["choice"] if isinstance(record.get("choice"), Mapping) else {}
-    wanted = {name for sizes in choice.values() for name in sizes.values()} - {SKLEARN}
     native = LazySklearnEngine(load, signature)
     forms: list[Form] = []
     if state.FILE in files:
         forms += _tried(lambda: [families.of(signature).rebuild(state.load(files[state.FILE]), signature)])
-    if wanted - {form.name for form in forms}:
-        forms += _tried(lambda: families.of(signature).forms(native.estimator, signature))
+    there = {form.name for form in forms} | {SKLEARN}
+
+    @cache
+    def built() -> list[Form]:
+        return _tried(lambda: families.of(signature).forms(native.estimator, signature))
+
+    if any(name not in there for sizes in choice.values() for size, name in sizes.items() if size != "bulk"):
+        forms += [form for form in built() if form.name not in there]
+    else:
+        # Large batches alone can wait for scikit-learn: a service of small ones starts without it.
+        late = {(sizes["bulk"], method) for method, sizes in choice.items() if sizes.get("bulk", SKLEARN) not in there}
+        forms += [Form(name, {method: Deferred(built, name, method)}) for name, method in sorted(late)]
     engine = ChosenEngine(choice, forms, native)
     if engine.fallbacks:
         log.warning("scikit-learn answers in place of %s, which cannot be built", ", ".join(engine.fallbacks))
@@ -131,7 +142,7 @@ def _forms_of(estimator: Any, signature: Signature) -> tuple[list[Form], str | N
         forms = family.forms(estimator, signature)
     except Exception as fault:  # an estimator's insides may be anything; scikit-learn answers then
         log.debug("no other form of %s", type(estimator).__name__, exc_info=True)
-        return [], f"{type(fault).__name__}: {fault}"
+        return [], str(fault) if isinstance(fault, NotReplayed) else f"{type(fault).__name__}: {fault}"
     return forms, None if forms else "no other form of this estimator is known"
 
 

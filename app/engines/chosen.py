@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from app.engines.base import Answer, Engine, Form, Kernel
+from app.engines.base import Answer, Doubt, Engine, Form, Kernel
 from app.engines.native import SklearnEngine
 from app.signature import Batch, Signature
 
@@ -63,6 +63,31 @@ class LazySklearnEngine:
             return self._engine
 
 
+class Deferred:
+    """The kernel of a form that is built when it is first asked, since that takes the estimator.
+
+    It leaves the rows to scikit-learn where the form cannot be built.
+    """
+
+    def __init__(self, build: Callable[[], Iterable[Form]], name: str, method: str) -> None:
+        self._build = build
+        self._name = name
+        self._method = method
+        self._kernel: Kernel | None = None
+
+    def __call__(self, data: Any) -> Answer:
+        """Return the form's answer."""
+        if self._kernel is None:
+            self._kernel = next(
+                (form.kernels[self._method] for form in self._build() if form.name == self._name), _leave
+            )
+        return self._kernel(data)
+
+
+def _leave(data: Any) -> Answer:
+    raise Doubt
+
+
 class ChosenEngine:
     """Lets the form that was chosen answer, and scikit-learn where there is none or the form leaves the rows to it.
 
@@ -98,10 +123,11 @@ class ChosenEngine:
         ]
 
     def kernels(self) -> Iterator[tuple[str, str, Kernel]]:
-        """Yield what was chosen, but for scikit-learn: method, size and kernel."""
+        """Yield what was chosen and is built, but for scikit-learn: method, size and kernel."""
         for size, kernels in zip(SIZES, self._by_size, strict=True):
             for method, kernel in kernels.items():
-                yield method, size, kernel
+                if not isinstance(kernel, Deferred):
+                    yield method, size, kernel
 
     def run(self, batch: Batch, method: str) -> Answer:
         """Return the answer of `method` for the rows of `batch`."""

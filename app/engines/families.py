@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.engines import matrix, synthesis
+from app.engines import matrix, synthesis, table
 from app.engines.base import Form
 from app.signature import Array, Batch, Signature
 
@@ -32,7 +32,10 @@ def _no_forms(estimator: Any, signature: Signature) -> list[Form]:
     return []
 
 
-_FAMILIES = {"array": Family(matrix.forms, matrix.rebuild, synthesis.array_batches)}
+_FAMILIES = {
+    "array": Family(matrix.forms, matrix.rebuild, synthesis.array_batches),
+    "frame": Family(table.forms, table.rebuild, table.table_batches),
+}
 _NONE = Family(_no_forms, matrix.rebuild, synthesis.array_batches)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.base import Doubt, Form, Kernel
-from app.engines.outputs import Scores, finite_check, labels_of, log_of
+from app.engines import heads, masks
+from app.engines.base import Doubt, Form, SplitPoints
+from app.engines.outputs import Scores, finite_check
 from app.signature import Array
 
 
@@ -36,21 +37,18 @@ def forms(estimator: Any) -> list[Form]:
         return []
     members = estimator.estimators_ if type(estimator) in forests else [estimator]
     trees = [member.tree_ for member in members]
-    cast = to_float32(estimator.n_features_in_, nan=takes_nan(estimator))
-    thresholds = split_points(trees)
-    found = []
+    nan = takes_nan(estimator)
+    cast = to_float32(estimator.n_features_in_, nan=nan)
+    thresholds = SplitPoints(lambda: split_points(trees))
+    head = heads.describe(estimator)
+    state = masks.describe([nodes_of(tree) for tree in trees], None, head, "float32" if nan else "float32 finite")
+    found = masks.forms(state, thresholds)
     if len(trees) > 1:
         one = _mean_of_one(trees, cast)
-        found.append(Form("merged trees", _kernels(estimator, one), thresholds, rows="one"))
+        found.append(Form("merged trees", heads.kernels(head, one), thresholds, rows="one"))
     many = _mean_of_many(trees, cast)
-    return [*found, Form("trees", _kernels(estimator, many), thresholds, rows="many" if found else "any")]
-
-
-def _kernels(estimator: Any, mean: Scores) -> dict[str, Kernel]:
-    """Return the kernels by method; `mean` gives the trees' mean value, shape (n, n_outputs or n_classes)."""
-    if not hasattr(estimator, "classes_"):
-        return {"predict": mean if estimator.n_outputs_ > 1 else lambda X: mean(X)[:, 0]}
-    return {"predict": labels_of(estimator.classes_, mean), "predict_proba": mean, "predict_log_proba": log_of(mean)}
+    rows = "many" if len(trees) > 1 else "any"
+    return [*found, Form("trees", heads.kernels(head, many), thresholds, rows=rows)]
 
 
 def _mean_of_one(trees: Sequence[Any], cast: Scores) -> Scores:
@@ -200,3 +198,17 @@ def split_points(trees: Sequence[Any]) -> dict[int, Array]:
     features = np.concatenate([tree.feature for tree in trees])
     thresholds = np.concatenate([tree.threshold for tree in trees])
     return {int(column): np.unique(thresholds[features == column]) for column in np.unique(features[features >= 0])}
+
+
+def nodes_of(tree: Any, rate: float = 1.0) -> masks.Nodes:
+    """Return the nodes of a ``sklearn.tree._tree.Tree``; its values times `rate`."""
+    left = tree.children_left
+    return masks.Nodes(
+        left=left,
+        right=tree.children_right,
+        leaf=left == -1,
+        feature=tree.feature,
+        threshold=tree.threshold,
+        missing_left=tree.__getstate__()["nodes"]["missing_go_to_left"],
+        values=tree.value.reshape(len(left), -1) * rate,
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.engines import boosting, forest, fronts, linear, neural
+from app.engines import boosting, forest, fronts, linear, masks, neural
 from app.engines.base import Form, Kernel
 from app.signature import Array, Signature
 
 _FAMILIES = {"linear": linear, "neural": neural}
+_BUILDERS = {"linear": linear.build, "neural": neural.build, "masks": masks.build}
 _NUMPY = "numpy"
 
 
@@ -41,7 +42,8 @@ def rebuild(state: Mapping[str, Any], signature: Signature | None = None) -> For
     """Build a form again from its state; the signature is not needed for a matrix."""
     del signature
     final = state["final"]
-    form = Form(_NUMPY, _FAMILIES[final["kind"]].build(final), state={"front": [], "final": final})
+    name = _NUMPY if final["kind"] in _FAMILIES else final["kind"]
+    form = Form(name, _BUILDERS[final["kind"]](final), state={"front": [], "final": final})
     return _behind(form, list(state["front"]))
 
 

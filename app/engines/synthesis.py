@@ -13,7 +13,7 @@ from app.signature import Array, Batch, Signature
 _ROWS = 512
 _POINTS = 2048
 _EXTREMES = (0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 1e-40, 3.4e38, -3.4e38, 3.5e38, 1e300, -1e300, 1.7e308, 2.0**53 + 2)
-_SINGLES = 20
+_SINGLES = 8
 
 
 def array_batches(signature: Signature, sample: Batch, thresholds: Sequence[Mapping[Any, Array]]) -> list[Batch]:
