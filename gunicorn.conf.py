@@ -3,6 +3,7 @@
 The knobs are those of app/settings.py, read from the environment.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -31,7 +32,9 @@ except SettingsError as fault:
 
 logs.configure(settings.log_level, settings.log_format)
 
-wsgi_app = "app:create_app()"
+# The master imports and loads once, and forks: its workers share that memory.
+wsgi_app = "app:create_app(watch=False)"
+preload_app = True
 bind = settings.address
 workers = settings.web_concurrency
 worker_class = "app.server.worker.EventWorker" if settings.worker_class == "event" else settings.worker_class
@@ -60,9 +63,28 @@ accesslog = "-" if settings.access_log else None
 logger_class = "app.monitor.access.GunicornLogger"
 
 
+def when_ready(server: "Arbiter") -> None:
+    """Let the workers share models that are promoted later, too."""
+    if worker_class.startswith("app."):
+        from app.server.sharing import Sharing
+
+        server.sharing = Sharing(server, server.app.wsgi().extensions["service"].models)
+        server.sharing.start()
+
+
+def pre_fork(server: "Arbiter", worker: Any) -> None:
+    """Keep the collector's hands off what is shared: it writes into every object that it looks at."""
+    gc.collect()
+    gc.freeze()
+
+
 def post_worker_init(worker: Any) -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the master: it tells the workers itself."""
+    """Start the threads of the worker, and leave Ctrl-C to the master.
+
+    A terminal sends it to every process, and the master tells the workers itself.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.wsgi.extensions["start"]()
 
 
 def worker_exit(server: "Arbiter", worker: Any) -> None:
@@ -77,6 +99,8 @@ def child_exit(server: "Arbiter", worker: Any) -> None:
     from app.monitor.metrics import worker_ended
 
     worker_ended(worker.pid)
+    if hasattr(server, "sharing"):
+        server.sharing.worker_gone(worker.pid)
 
 
 def on_exit(server: "Arbiter") -> None:

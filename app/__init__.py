@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask:
     """Build the Flask app: find the store, start to load its models, hang the routes.
 
     Parameters
     ----------
     settings
         The settings; read from the environment where none are given.
+    watch
+        Whether to follow the store from now on, in threads of this process. Without, the models are loaded once,
+        and whoever forks calls ``app.extensions["start"]()`` in the child: threads do not survive a fork.
 
     Raises
     ------
@@ -55,6 +58,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(predict.blueprint(service, pool))
     app.register_blueprint(models.blueprint(service, catalog))
     app.register_blueprint(health.blueprint(service))
-    live.start()
-    metrics.start()
+
+    def start() -> None:
+        live.start()
+        metrics.start()
+
+    app.extensions["start"] = start
+    if watch:
+        start()
+    else:
+        live.refresh()
     return app

@@ -66,6 +66,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         self.done: deque[Job] = deque()
         self.ready: deque[Connection] = deque()
         self.accepting = False
+        self.retiring = False
         self.accept_again = 0.0
         self.next_sweep = 0.0
         self.serialiser = Serialiser()
@@ -83,6 +84,14 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         self.executor = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="predict")
         super().init_process()
 
+    def handle_winch(self, sig: int, frame: Any) -> None:
+        """Retire: take no new connections, close each with its next reply, and stop once the last one is gone.
+
+        :mod:`app.server.sharing` asks for it, to put a worker in the place that shares the models' memory. A
+        connection that idles is left until it has idled long enough, so that no request meets a closed one.
+        """
+        self.retiring = True
+
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Stop at once, without waiting for what is in flight."""
         self.alive = False
@@ -96,6 +105,10 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         self.prepare()
         while self.alive:
             self.turn(_SWEEP_SECONDS)
+            if self.retiring:
+                self.listen(on=False)
+                if not self.connections and not self.jobs:
+                    break
             if self.ppid != os.getppid():
                 log.info("the master is gone; stopping")
                 break
@@ -149,7 +162,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
                 self.reply_problem(connection, HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
             else:
                 self.drop(connection)
-        if self.alive and not self.accepting:
+        if self.alive and not self.retiring and not self.accepting:
             self.listen(on=now >= self.accept_again and len(self.connections) < self.cfg.worker_connections)
 
     def drain(self) -> None:
@@ -386,7 +399,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         if self.nr >= self.max_requests and self.alive:
             log.info("%d requests answered; a fresh worker takes over", self.nr)
             self.alive = False
-        keep_alive = request.keep_alive and self.alive
+        keep_alive = request.keep_alive and self.alive and not self.retiring
         data = self.serialiser.serialise(response, request, keep_alive=keep_alive)
         self.send(connection, data, close=not keep_alive)
         if self.log.access_log_enabled:

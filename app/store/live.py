@@ -94,6 +94,13 @@ class LiveModels:
             return name in view.current or name not in view.serving
         return (name, version) in view.loaded or name not in view.serving
 
+    def loaded_bytes(self) -> dict[tuple[str, int], int]:
+        """Return the size of each loaded version's files, by name and number."""
+        return {
+            key: sum(entry.bytes for entry in model.manifest.files.values())
+            for key, model in self._follower.view.loaded.items()
+        }
+
     def default_name(self) -> str:
         """Return the default model's name: the one that is set, else the only one, else ``default``.
 
