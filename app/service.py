@@ -29,7 +29,7 @@ MOST_SHARED_ROWS = 64
 _LONGEST_FAULT = 300
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class Call:
     """What a door hands over.
 
@@ -50,7 +50,7 @@ class Call:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class Reply:
     """What a door sends back."""
 
@@ -60,7 +60,7 @@ class Reply:
     status: int = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class _Asked:
     """A call that was understood: who is asked what, about which rows, and how it wants to hear it."""
 

@@ -137,6 +137,11 @@ class Signature:
         return tuple(method for method in METHODS if method in self.outputs)
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether the rows are float64 throughout."""
+        return self.container == "array" and self.inputs[0].dtype == "float64"
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The inputs' names, in order."""
         return tuple(column.name for column in self.inputs)

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+# The id of the request being answered, and the trace that it is a part of (W3C Trace Context), or nothing.
+exchange: ContextVar[tuple[str, str]] = ContextVar("exchange", default=("-", ""))
 
 _PLAIN = "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | frozenset(
@@ -50,6 +50,7 @@ def configure(level: str, style: str) -> None:
 
 
 def _stamp(record: logging.LogRecord) -> bool:
-    record.__dict__.setdefault("request_id", request_id.get())
-    record.__dict__.setdefault("traceparent", traceparent.get())
+    request_id, traceparent = exchange.get()
+    record.__dict__.setdefault("request_id", request_id)
+    record.__dict__.setdefault("traceparent", traceparent)
     return True

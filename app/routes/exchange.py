@@ -19,8 +19,7 @@ def register(app: Flask, metrics: Metrics) -> None:
     @app.before_request
     def begin() -> None:
         g.request_id = door.request_id(sent_header)
-        logs.request_id.set(g.request_id)
-        logs.traceparent.set(request.headers.get("traceparent", ""))
+        logs.exchange.set((g.request_id, sent_header("traceparent")))
         g.started = metrics.request_started()
 
     @app.after_request

@@ -81,15 +81,23 @@ class HotPath:
 
     def answer(self, target: Target, request: Request) -> Reply:
         """Answer one request to predict; whatever goes wrong is a problem document."""
-        return self.answer_all([(target, request)])[0]
+        exchange = self._begin(target, request)
+        if exchange.call is not None:
+            try:
+                exchange.outcome = self._service.answer(exchange.call)
+            except Exception as error:
+                exchange.outcome = error
+        return self._end(exchange)
 
     def answer_all(self, asked: Sequence[tuple[Target, Request]]) -> list[Reply]:
         """Answer requests that were whole at the same time; each gets its own reply, in order."""
+        if len(asked) == 1:
+            return [self.answer(*asked[0])]
         exchanges = [self._begin(target, request) for target, request in asked]
         understood = [exchange for exchange in exchanges if exchange.call is not None]
-        replies = self._service.answer_all([exchange.call for exchange in understood if exchange.call is not None])
-        for exchange, reply in zip(understood, replies, strict=True):
-            exchange.outcome = reply
+        outcomes = self._service.answer_all([exchange.call for exchange in understood if exchange.call is not None])
+        for exchange, outcome in zip(understood, outcomes, strict=True):
+            exchange.outcome = outcome
         return [self._end(exchange) for exchange in exchanges]
 
     def _begin(self, target: Target, request: Request) -> _Exchange:
@@ -103,8 +111,7 @@ class HotPath:
 
     def _mark(self, exchange: _Exchange) -> None:
         """Let the log's lines from here on name this request."""
-        logs.request_id.set(exchange.request_id)
-        logs.traceparent.set(exchange.request.header("traceparent"))
+        logs.exchange.set((exchange.request_id, exchange.request.header("traceparent")))
 
     def _end(self, exchange: _Exchange) -> Reply:
         reply = exchange.outcome

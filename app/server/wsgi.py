@@ -21,7 +21,7 @@ _PHRASES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStat
 _HOP_BY_HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "date", "server"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class Response:
     """A reply as the app gave it. gunicorn's access log reads `status`, `headers` and `sent`."""
 

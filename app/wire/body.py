@@ -18,7 +18,7 @@ class Form:
     scalar: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class Decoded:
     """The rows of a request and the shape in which it wants them answered."""
 

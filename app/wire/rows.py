@@ -18,6 +18,8 @@ from app.signature import Array, Batch, Input, Signature
 from app.wire.values import Misfit, describe, read_column
 
 MAX_REPORTED = 10
+_LISTS = {list}
+_NUMBERS = {int, float}
 _NAMES_SHOWN = 20
 _LONGEST_NAME = 80
 
@@ -89,6 +91,8 @@ def from_rows(signature: Signature, rows: Sequence[Any], place: Place = NOWHERE)
     if signature.container == "texts":
         return _texts(rows, place)
     width = len(signature.inputs)
+    if signature.is_plain and (matrix := _plain_matrix(rows, width)) is not None:
+        return Batch(len(rows), matrix)
     if width == 1 and not any(isinstance(row, list) for row in rows):
         rows, place = [[value] for value in rows], place.of_scalars()
     _check_shape(rows, width, place)
@@ -157,6 +161,16 @@ def _texts(rows: Sequence[Any], place: Place) -> Batch:
         ]
         raise refuse(found)
     return Batch(len(texts), texts)
+
+
+def _plain_matrix(rows: Sequence[Any], width: int) -> Array | None:
+    """Read rows of finite numbers and nothing else, as nearly all are; None where a closer look is needed."""
+    if set(map(type, rows)) != _LISTS or set(map(len, rows)) != {width}:
+        return None
+    if not _NUMBERS.issuperset(map(type, chain.from_iterable(rows))):
+        return None
+    matrix = np.array(rows, dtype=np.float64)
+    return matrix if np.logical_and.reduce(np.isfinite(matrix), axis=None) else None
 
 
 def _check_shape(rows: Sequence[Any], width: int, place: Place) -> None:

@@ -31,21 +31,20 @@ def configured(style: str, written: io.StringIO) -> logging.Logger:
 
 
 def test_a_plain_line_shows_the_request(lines: io.StringIO) -> None:
-    token = logs.request_id.set("r-1")
+    token = logs.exchange.set(("r-1", ""))
     configured("plain", lines).info("hello %s", "you")
-    logs.request_id.reset(token)
+    logs.exchange.reset(token)
     assert lines.getvalue().rstrip().endswith("INFO    app.test [r-1] hello you")
 
 
 def test_a_json_line_holds_every_field(lines: io.StringIO) -> None:
-    logs.request_id.set("-")
-    token = logs.traceparent.set("00-4bf9-00f0-01")
+    token = logs.exchange.set(("-", "00-4bf9-00f0-01"))
     logger = configured("json", lines)
     try:
         raise ValueError("broken")
     except ValueError:
         logger.exception("failed", extra={"model": "iris", "milliseconds": 1.5})
-    logs.traceparent.reset(token)
+    logs.exchange.reset(token)
     line = json.loads(lines.getvalue())
     assert (line["level"], line["logger"], line["message"]) == ("ERROR", "app.test", "failed")
     assert (line["request_id"], line["traceparent"]) == ("-", "00-4bf9-00f0-01")

@@ -56,6 +56,6 @@ def test_more_than_may_wait_are_turned_away() -> None:
 
 
 def test_log_lines_of_the_call_keep_their_request_id() -> None:
-    token = logs.request_id.set("r-9")
-    assert PredictionPool(1, 1, 5).run(logs.request_id.get) == "r-9"
-    logs.request_id.reset(token)
+    token = logs.exchange.set(("r-9", ""))
+    assert PredictionPool(1, 1, 5).run(logs.exchange.get) == ("r-9", "")
+    logs.exchange.reset(token)
