@@ -9,8 +9,8 @@ import numpy as np
 
 from app.engines import heads, masks
 from app.engines.base import Form, SplitPoints
-from app.engines.forest import MergedTrees, merge_nodes, nodes_of, split_points, to_float32
-from app.engines.outputs import Scores
+from app.engines.forest import MergedTrees, merge_nodes, nodes_of, split_points
+from app.engines.outputs import Scores, added, to_float32
 from app.signature import Array
 
 _NAMES = {"left": "left", "right": "right", "feature": "feature_idx", "threshold": "num_threshold"}
@@ -32,11 +32,6 @@ def forms(estimator: Any) -> list[Form]:
     return []
 
 
-def _added(start: Array, values: Array) -> Array:
-    """Add the values of the stages, shape (n_stages, k), to the first raw prediction, shape (1, k), in their order."""
-    return np.add.accumulate(np.concatenate([start, values]))[-1:]
-
-
 def _stages(estimator: Any) -> list[Form]:
     from sklearn.ensemble._gradient_boosting import predict_stages
 
@@ -50,7 +45,7 @@ def _stages(estimator: Any) -> list[Form]:
     merged = MergedTrees(trees)
 
     def one(X: Array) -> Array:
-        return _added(start, rate * merged.values_at(cast(X)).reshape(-1, n_raw))
+        return added(np.concatenate([start, rate * merged.values_at(cast(X)).reshape(-1, n_raw)]))
 
     def many(X: Array) -> Array:
         X = cast(X)
@@ -60,7 +55,9 @@ def _stages(estimator: Any) -> list[Form]:
 
     thresholds = SplitPoints(lambda: split_points(trees))
     head = heads.describe(estimator)
-    state = masks.describe([nodes_of(tree, rate) for tree in trees], start, head, "float32 finite")
+    state = masks.describe(
+        [nodes_of(tree, rate) for tree in trees], start, head, "float32 finite", estimator.n_features_in_
+    )
     return [
         *masks.forms(state, thresholds),
         Form("merged trees", heads.kernels(head, one), thresholds, rows="one"),
@@ -79,7 +76,7 @@ def _histograms(estimator: Any) -> list[Form]:
     one, many = _one_histogram(trees, start, n_features), _many_histograms(estimator, trees, start)
     state = None
     if not any(len(tree.raw_left_cat_bitsets) for tree in trees):
-        state = masks.describe([_nodes_of(tree) for tree in trees], start, head, "float64")
+        state = masks.describe([_nodes_of(tree) for tree in trees], start, head, "float64", n_features)
     return [
         *masks.forms(state, thresholds),
         Form("merged trees", heads.kernels(head, one), thresholds, rows="one"),
@@ -102,7 +99,7 @@ def _one_histogram(trees: Sequence[Any], start: Array, n_features: int) -> Score
         rows[:, :-1] = X
         values = np.empty(len(rows))
         _predict_from_raw_data(nodes, rows, no_bits, no_bits, no_map, 1, values)
-        return _added(start, values.reshape(-1, n_raw))
+        return added(np.concatenate([start, values.reshape(-1, n_raw)]))
 
     return raw
 

@@ -7,14 +7,14 @@ tree is called directly. Both walk the nodes with scikit-learn's own code, so Na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from app.engines import heads, masks
-from app.engines.base import Doubt, Form, SplitPoints
-from app.engines.outputs import Scores, finite_check
+from app.engines.base import Form, SplitPoints
+from app.engines.outputs import Scores, added, to_float32
 from app.signature import Array
 
 
@@ -41,7 +41,9 @@ def forms(estimator: Any) -> list[Form]:
     cast = to_float32(estimator.n_features_in_, nan=nan)
     thresholds = SplitPoints(lambda: split_points(trees))
     head = heads.describe(estimator)
-    state = masks.describe([nodes_of(tree) for tree in trees], None, head, "float32" if nan else "float32 finite")
+    state = masks.describe(
+        [nodes_of(tree) for tree in trees], None, head, "float32" if nan else "float32 finite", estimator.n_features_in_
+    )
     found = masks.forms(state, thresholds)
     if len(trees) > 1:
         one = _mean_of_one(trees, cast)
@@ -75,15 +77,6 @@ def _mean_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
         return out if count == 1 else np.divide(out, count, out=out)
 
     return mean
-
-
-def added(values: Array) -> Array:
-    """Add up the trees' values of one row, shape (n_trees, k), in their order; returns shape (1, k).
-
-    In their order, since scikit-learn adds them so and a label may hang on the last bit; NumPy's sum pairs
-    them up where k is 1.
-    """
-    return np.add.accumulate(values)[-1:] if values.shape[1] == 1 else np.add.reduce(values, keepdims=True)
 
 
 class MergedTrees:
@@ -163,25 +156,6 @@ def merge_nodes(trees: Sequence[Array], n_features: int, names: Mapping[str, str
 
     route(0, len(trees))
     return nodes
-
-
-def to_float32(n_features: int, *, nan: bool) -> Callable[[Array], Array]:
-    """Make the cast of rows to float32 that scikit-learn's trees take.
-
-    Doubt is raised where a value is infinite or too large for float32, or where one is NaN and `nan` is False.
-    """
-    check = finite_check(n_features, np.float32)
-
-    def cast(X: Array) -> Array:
-        with np.errstate(over="ignore"):
-            rows = X.astype(np.float32)
-        if not nan:
-            check(rows)
-        elif np.isinf(rows).any():
-            raise Doubt
-        return rows
-
-    return cast
 
 
 def takes_nan(estimator: Any) -> bool:

@@ -78,7 +78,11 @@ def judge(
                 told = " ".join(str(fault).split())[:_LONGEST_FAULT]
                 return Verdict(f"it answers where scikit-learn raises {type(fault).__name__}: {told}", largest)
             continue
-        pairs = [(batch, expected)] if whole else [(row, part(expected, row.index)) for row in each_row(batch)]
+        pairs = (
+            [(batch, expected)]
+            if whole
+            else [(row, part(expected, index)) for index, row in enumerate(each_row(batch))]
+        )
         for asked, own in pairs:
             told_apart, apart = _ask(kernel, asked, own)
             largest = max(largest, apart)
@@ -87,22 +91,15 @@ def judge(
     return Verdict(None, largest)
 
 
-@dataclass(frozen=True, slots=True)
-class Row(Batch):
-    """One row of a batch, and its place in it."""
-
-    index: int = 0
+def each_row(batch: Batch) -> list[Batch]:
+    """Return the rows of a batch as batches of their own."""
+    return [Batch(1, _one(batch.data, index)) for index in range(batch.rows)]
 
 
-def each_row(batch: Batch) -> Iterable[Row]:
-    """Yield the rows of a batch as batches of their own."""
-    for index in range(batch.rows):
-        data: Any = batch.data
-        if isinstance(data, dict):
-            data = {name: values[index : index + 1] for name, values in data.items()}
-        else:
-            data = data[index : index + 1]
-        yield Row(1, data, index)
+def _one(data: Any, index: int) -> Any:
+    if isinstance(data, dict):
+        return {name: values[index : index + 1] for name, values in data.items()}
+    return data[index : index + 1]
 
 
 def part(answer: Answer, index: int) -> Answer:
@@ -172,6 +169,7 @@ def row_independent(engine: Engine, method: str, batch: Batch) -> bool:
     """Tell whether a batch's answer is, within the contract, its rows' own answers asked one by one."""
     try:
         whole = engine.run(batch, method)
-        return all(compare(engine.run(row, method), part(whole, row.index))[0] is None for row in each_row(batch))
+        singles = [engine.run(row, method) for row in each_row(batch)]
+        return all(compare(single, part(whole, index))[0] is None for index, single in enumerate(singles))
     except Exception:  # what cannot be asked is not shown to be independent
         return False

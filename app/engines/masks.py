@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from app.engines import heads
-from app.engines.base import Doubt, Form, Kernel
+from app.engines.base import Form, Kernel
+from app.engines.outputs import added, to_float32
 from app.signature import Array
 
 _MOST_LEAVES = 64
@@ -48,7 +49,9 @@ class Nodes:
     values: Array
 
 
-def describe(trees: Sequence[Nodes], start: Array | None, head: Mapping[str, Any], cast: str) -> dict[str, Any] | None:
+def describe(
+    trees: Sequence[Nodes], start: Array | None, head: Mapping[str, Any], cast: str, n_features: int
+) -> dict[str, Any] | None:
     """Return the state of an ensemble; None where a tree has too many leaves or the table would be too large.
 
     Parameters
@@ -61,6 +64,8 @@ def describe(trees: Sequence[Nodes], start: Array | None, head: Mapping[str, Any
         What :mod:`app.engines.heads` makes of it.
     cast
         ``float64``; or ``float32``, and ``float32 finite`` where missing values are refused.
+    n_features
+        The number of columns.
     """
     leaves = [int(tree.leaf.sum()) for tree in trees]
     splits = sum(len(tree.leaf) for tree in trees) - sum(leaves)
@@ -92,6 +97,7 @@ def describe(trees: Sequence[Nodes], start: Array | None, head: Mapping[str, Any
         "start": start,
         "head": dict(head),
         "cast": cast,
+        "width": n_features,
     }
 
 
@@ -150,27 +156,18 @@ class _Ensemble:
         self._values: Array = state["values"]
         self._first: Array = state["first"]
         self._start: Array | None = state["start"]
-        self._narrow = state["cast"] != "float64"
         self._finite = state["cast"] == "float32 finite"
+        narrow = state["cast"] != "float64"
+        self._cast = to_float32(int(state["width"]), nan=not self._finite) if narrow else None
         self._one = self._joined.dtype.type(1)
 
     def raw(self, X: Array) -> Array:
         """Return the mean of the trees, or the sum of the start and the trees, shape (n, k)."""
-        rows = self._cast(X)
+        rows = X if self._cast is None else self._cast(X)
         if len(rows) == 1:
-            values = self._values.take(self._leaves(self._of_one(rows)), axis=0)
-            return self._together(values[:, None])
+            return self._of_trees(self._values.take(self._leaves(self._of_one(rows)), axis=0))
         blocks = [self._of_many(rows[start : start + _BLOCK]) for start in range(0, len(rows), _BLOCK)]
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-    def _cast(self, X: Array) -> Array:
-        if not self._narrow:
-            return X
-        with np.errstate(over="ignore"):
-            rows = X.astype(np.float32)
-        if (self._finite and not np.isfinite(rows).all()) or (not self._finite and np.isinf(rows).any()):
-            raise Doubt
-        return rows
 
     def _of_one(self, row: Array) -> Array:
         """Return what is left over in each tree for one row, shape (n_trees,)."""
@@ -200,17 +197,17 @@ class _Ensemble:
         below &= ~left
         return np.asarray(np.bitwise_count(below) + self._first)
 
-    def _together(self, values: Array) -> Array:
-        """Add up the trees, in their order (a label may hang on the last bit), shape (n_trees, n, k)."""
+    def _of_trees(self, values: Array) -> Array:
+        """Add up the trees' values for one row, shape (n_trees, k), in their order."""
         if self._start is None:
-            return _added(values) / len(values)
+            return added(values) / len(values)
+        return added(np.concatenate([self._start, values.reshape(-1, self._start.shape[1])]))
+
+    def _together(self, values: Array) -> Array:
+        """Add up the trees' values for several rows, shape (n_trees, n, k), in their order."""
+        if self._start is None:
+            return np.asarray(np.add.reduce(values) / len(values))
         # The trees of a boosting come in turns, one for each raw prediction.
         steps = values.reshape(-1, self._start.shape[1], values.shape[1]).transpose(0, 2, 1)
-        return _added(np.concatenate([np.broadcast_to(self._start, (1, *steps.shape[1:])), steps]))
-
-
-def _added(values: Array) -> Array:
-    """Add up along the first axis, one after another: NumPy pairs them up where only one number is added."""
-    if values[0].size == 1:
-        return np.asarray(np.add.accumulate(values)[-1])
-    return np.asarray(np.add.reduce(values))
+        start = np.broadcast_to(self._start, (1, *steps.shape[1:]))
+        return np.asarray(np.add.reduce(np.concatenate([start, steps])))

@@ -31,6 +31,34 @@ def finite_check(n_features: int, dtype: Any = np.float64) -> Callable[[Array], 
     return check
 
 
+def to_float32(n_features: int, *, nan: bool) -> Callable[[Array], Array]:
+    """Make the cast of rows to float32 that scikit-learn's trees take.
+
+    Doubt is raised where a value is infinite or too large for float32, or where one is NaN and `nan` is False.
+    """
+    check = finite_check(n_features, np.float32)
+
+    def cast(X: Array) -> Array:
+        with np.errstate(over="ignore"):
+            rows = X.astype(np.float32)
+        if not nan:
+            check(rows)
+        elif np.isinf(rows).any():
+            raise Doubt
+        return rows
+
+    return cast
+
+
+def added(values: Array) -> Array:
+    """Add up the trees' values of one row, shape (n_trees, k), in their order; returns shape (1, k).
+
+    In their order, since scikit-learn adds them so and a label may hang on the last bit; NumPy's sum pairs
+    them up where k is 1.
+    """
+    return np.add.accumulate(values)[-1:] if values.shape[1] == 1 else np.add.reduce(values, keepdims=True)
+
+
 def expit(scores: Array) -> Array:
     """Return ``1 / (1 + exp(-scores))``, in an array of its own."""
     with np.errstate(over="ignore"):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import orjson
 
 from app.engines import Answer, ChosenEngine, Engine
-from app.engines.gate import ATOL, EPSILONS, RTOL, Row, each_row
+from app.engines.gate import ATOL, EPSILONS, RTOL, each_row
 from app.errors import InvalidRows, StoreError, VersionRefused
 from app.signature import Array, Batch, Outputs, Signature
 from app.store.manifest import Golden
@@ -81,8 +81,8 @@ def check_forms(engine: ChosenEngine, signature: Signature, golden: Golden) -> N
     for method, size, kernel in engine.kernels():
         recorded = golden.outputs.get(method, [])
         several = isinstance(signature.outputs.get(method), tuple)
-        for asked in each_row(batch) if size == "one" else [Row(batch.rows, batch.data)]:
-            place = slice(asked.index, asked.index + asked.rows)
+        for index, asked in enumerate(each_row(batch) if size == "one" else [batch]):
+            place = slice(index, index + asked.rows)
             expected = [output[place] for output in recorded] if several else recorded[place]
             try:
                 answer = kernel(asked.data)
