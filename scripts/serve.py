@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import _checkout  # noqa: F401
 import click
 
 from app.errors import StoreError
 from app.settings import ROOT, Settings, SettingsError
-from app.signature import Signature
+from app.store import showing
 from app.store.catalog import ModelStore
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -110,21 +107,9 @@ def curl_line(settings: Settings, store: ModelStore, url: str) -> str | None:
     name = settings.default_model if settings.default_model in names else names[0]
     bare = len(names) == 1 or name in (settings.default_model, "default")
     try:
-        manifest = store.manifest(name, _promoted(store, name) or 0)
+        return showing.curl_line(store.manifest(name, _promoted(store, name) or 0), url, as_default=bare)
     except StoreError:
         return None
-    body = _body(manifest.signature, manifest.golden.rows[0])
-    route = "/predict" if bare else f"/models/{name}/predict"
-    data = shlex.quote(json.dumps(body, ensure_ascii=False))
-    return f"curl -d {data} -H 'Content-Type: application/json' {url}{route}"
-
-
-def _body(signature: Signature, row: Any) -> dict[str, Any]:
-    if signature.container == "texts":
-        return {"text": row}
-    if signature.container == "frame":
-        return {"features": [dict(zip(signature.names, row, strict=True))]}
-    return {"X": [row]}
 
 
 def _promoted(store: ModelStore, name: str) -> int | None:

@@ -29,6 +29,10 @@ def register(app: Flask, metrics: Metrics) -> None:
         metrics.request_ended(route, response.status_code, g.started)
         return response
 
+    @app.teardown_request
+    def forget(_: BaseException | None) -> None:
+        logs.exchange.set(("-", ""))
+
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         # Flask's own responses (redirects, Allow of a 405) keep their headers.

@@ -78,6 +78,8 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     """
     catalog = ModelStore(root or Settings.from_environ().model_store)
     catalog.folder(name)
+    if isinstance(estimator, type):
+        raise StoreError(f"{estimator.__name__} is a class; save a fitted estimator of it")
     _check_json(metrics=metrics, data=data)
     bundled = bundle.read(code)
     estimator, content = _as_served(estimator, bundled)

@@ -44,11 +44,15 @@ def example_body(manifest: Manifest) -> dict[str, Any]:
     return {"features": [{column.name: value for column, value in named if column.used}]}
 
 
-def curl_line(manifest: Manifest, url: str) -> str:
-    """Return the command line that asks the model about a row of its sample, at the service's `url`."""
+def curl_line(manifest: Manifest, url: str, *, as_default: bool = False) -> str:
+    """Return the command line that asks the model about a row of its sample, at the service's `url`.
+
+    `as_default` leaves its name out, as the default model is asked.
+    """
     method = "predict" if "predict" in manifest.methods else manifest.methods[0]
     body = shlex.quote(json.dumps(example_body(manifest), ensure_ascii=False))
-    return f"curl -d {body} -H 'Content-Type: application/json' {url}/models/{manifest.name}/{method}"
+    path = method if as_default else f"models/{manifest.name}/{method}"
+    return f"curl -d {body} -H 'Content-Type: application/json' {url}/{path}"
 
 
 def summaries(catalog: ModelStore) -> list[dict[str, Any]]:

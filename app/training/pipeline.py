@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app import store
+from app.store.showing import curl_line
 from app.training.data import read_table
 from app.training.datasets import read_dataset
 from app.training.errors import TrainingError
@@ -21,7 +22,6 @@ from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns
 from app.training.report import Report
-from app.training.request import make_body, make_curl
 from app.training.split import Split, split_rows
 from app.training.table import Table
 
@@ -77,7 +77,8 @@ def train(options: Options, report: Report) -> Outcome:
             model = fitter.fit(model, problem.X, problem.y)
     with report.step("saving"):
         saved = save(model, challenger, name=name, root=options.store, promote=decision.promote)
-    curl = make_curl(make_body(problem, split.X_test), name, options.port)
+    manifest = store.ModelStore(options.store).manifest(saved.name, saved.version)
+    curl = curl_line(manifest, f"localhost:{options.port}")
     report.saved(saved, decision, curl)
     return Outcome(saved, decision, metrics, baseline, curl)
 
