@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # One thread for each prediction's arithmetic: requests run side by side already, and OpenMP's threads
@@ -17,6 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Where prometheus_client's workers meet; it must be set before that package is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="maas-metrics-")
+
+# The app is found from any folder that the command is given in.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from app.monitor import logs
 from app.settings import Settings, SettingsError

@@ -1,0 +1,1 @@
+"""Side-by-side measurement of this service and of its peers; run by ``scripts/bench.py``."""
