@@ -80,7 +80,7 @@ def list_models(store: _Store, as_json: bool) -> None:
 @_store
 def show(store: _Store, name: str, version: int | None, as_json: bool) -> None:
     """Show what a version takes and gives, its metrics and where it is from; the promoted one by default."""
-    from app.store.showing import describe
+    from app.store.showing import ENGINE_COLUMNS, describe, engine_table
 
     catalog = store.catalog
     manifest, serving = _manifest(catalog, name, version), catalog.serving(name)
@@ -105,6 +105,9 @@ def show(store: _Store, name: str, version: int | None, as_json: bool) -> None:
     numbers = [(name, value) for name, value in manifest.metrics.items() if isinstance(value, int | float | str)]
     if numbers:
         print_table(("metric", "value"), numbers)
+    engines = engine_table(manifest)
+    if engines:
+        print_table(ENGINE_COLUMNS, engines)
     known = {key: value for key, value in manifest.data.items() if isinstance(value, int | float | str)}
     click.echo("data: " + ", ".join(f"{key} {value}" for key, value in known.items()))
 

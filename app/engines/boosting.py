@@ -73,7 +73,7 @@ def _histograms(estimator: Any) -> list[Form]:
     n_features = estimator.n_features_in_
     thresholds = SplitPoints(lambda: _split_points(trees))
     head = heads.describe(estimator)
-    one, many = _one_histogram(trees, start, n_features), _many_histograms(estimator, trees, start)
+    one, many = _one_histogram(estimator, trees, start), _many_histograms(estimator, trees, start)
     state = None
     if not any(len(tree.raw_left_cat_bitsets) for tree in trees):
         state = masks.describe([_nodes_of(tree) for tree in trees], start, head, "float64", n_features)
@@ -84,24 +84,38 @@ def _histograms(estimator: Any) -> list[Form]:
     ]
 
 
-def _one_histogram(trees: Sequence[Any], start: Array, n_features: int) -> Scores:
+def _one_histogram(estimator: Any, trees: Sequence[Any], start: Array) -> Scores:
     from sklearn.ensemble._hist_gradient_boosting._predictor import _predict_from_raw_data
 
-    nodes = merge_nodes([tree.nodes for tree in trees], n_features, _NAMES)
+    n_features = estimator.n_features_in_
+    nodes = merge_nodes(_with_joint_bits(trees), n_features, _NAMES)
+    bits = np.concatenate([np.zeros((0, 8), dtype=np.uint32), *(tree.raw_left_cat_bitsets for tree in trees)])
+    known, places = estimator._bin_mapper.make_known_categories_bitsets()
+    # The number of the tree, a further column, is no category.
+    places = np.append(places, np.zeros(1, dtype=places.dtype))
     template = np.empty((len(trees), n_features + 1))
     template[:, -1] = np.arange(len(trees))
-    # No split is categorical here: the bitsets of categories are empty.
-    no_bits, no_map = np.zeros((0, 8), dtype=np.uint32), np.zeros(n_features + 1, dtype=np.uint32)
     n_raw = start.shape[1]
 
     def raw(X: Array) -> Array:
         rows = template.copy()
         rows[:, :-1] = X
         values = np.empty(len(rows))
-        _predict_from_raw_data(nodes, rows, no_bits, no_bits, no_map, 1, values)
+        _predict_from_raw_data(nodes, rows, bits, known, places, 1, values)
         return added(np.concatenate([start, values.reshape(-1, n_raw)]))
 
     return raw
+
+
+def _with_joint_bits(trees: Sequence[Any]) -> list[Array]:
+    """Return the nodes of each tree, whose splits on categories find their bits in those of all trees together."""
+    joint, offset = [], 0
+    for tree in trees:
+        nodes = tree.nodes.copy()
+        nodes["bitset_idx"][nodes["is_categorical"] == 1] += offset
+        offset += len(tree.raw_left_cat_bitsets)
+        joint.append(nodes)
+    return joint
 
 
 def _many_histograms(estimator: Any, trees: Sequence[Any], start: Array) -> Scores:

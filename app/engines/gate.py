@@ -28,7 +28,8 @@ class Verdict:
     Attributes
     ----------
     why_not: the first disagreement in words; None where there is none.
-    max_difference: the largest absolute difference of two finite numbers; 0.0 for labels.
+    max_difference: the largest difference of two finite numbers, relative to the expected one where that is greater
+        than 1; 0.0 for labels.
     """
 
     why_not: str | None
@@ -152,7 +153,7 @@ def _compare_arrays(answer: Any, expected: Array) -> tuple[str | None, float]:
         return None, 0.0
     rtol = RTOL if answer.dtype == np.float64 else max(RTOL, EPSILONS * float(np.finfo(answer.dtype).eps))
     with np.errstate(all="ignore"):
-        apart = np.abs(answer - expected)
+        apart = np.abs(answer - expected) / np.maximum(1.0, np.abs(expected))
         near = np.isclose(answer, expected, rtol=rtol, atol=ATOL, equal_nan=True)
     finite = np.isfinite(apart)
     return _first(answer, expected, near), float(apart[finite].max(initial=0.0))

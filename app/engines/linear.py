@@ -17,28 +17,34 @@ def describe(estimator: Any) -> dict[str, Any] | None:
 
     What counts is whose `predict` it has, not its class: a subclass that answers in its own way is left alone.
     """
-    from sklearn.linear_model import SGDRegressor
-    from sklearn.linear_model._base import LinearClassifierMixin, LinearModel, MultiOutputLinearModel
-
     coef, intercept = getattr(estimator, "coef_", None), getattr(estimator, "intercept_", 0.0)
     if not isinstance(coef, np.ndarray) or coef.dtype.kind != "f" or coef.ndim > 2:  # noqa: PLR2004  # a matrix
         return None
     state = {"kind": "linear", "coef": coef, "intercept": np.asarray(intercept, dtype=coef.dtype)}
+    regressors, classifiers, decisions = _known()
     own = type(estimator)
-    plain = (LinearModel.predict, MultiOutputLinearModel.predict, SGDRegressor.predict)
-    if own.predict in plain and not hasattr(estimator, "classes_"):
-        return state | {"flat": own.predict is SGDRegressor.predict}
-    if _predict_of(own, LinearClassifierMixin) and own.decision_function is LinearClassifierMixin.decision_function:
+    if own.predict in regressors and not hasattr(estimator, "classes_"):
+        return state | {"flat": own.__name__ == "SGDRegressor"}
+    if own.predict in classifiers and getattr(own, "decision_function", None) in decisions:
         if coef.ndim == 1 or not isinstance(estimator.classes_, np.ndarray):
             return None
         return state | {"classes": estimator.classes_, "probabilities": _probabilities_of(estimator)}
     return None
 
 
-def _predict_of(own: type, mixin: type) -> bool:
-    from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
+def _known() -> tuple[set[Any], set[Any], set[Any]]:
+    """Return the `predict` of regressors and of classifiers, and the `decision_function`, that are replayed."""
+    from sklearn import linear_model
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model._base import LinearClassifierMixin, LinearModel, MultiOutputLinearModel
 
-    return own.predict is mixin.predict or own in (RidgeClassifier, RidgeClassifierCV)  # type: ignore[attr-defined]
+    regressors = (LinearModel, MultiOutputLinearModel, linear_model.Ridge, linear_model.SGDRegressor)
+    classifiers = (LinearClassifierMixin, linear_model.RidgeClassifier, linear_model.RidgeClassifierCV)
+    return (
+        {owner.predict for owner in regressors},
+        {owner.predict for owner in classifiers},
+        {owner.decision_function for owner in (LinearClassifierMixin, LinearDiscriminantAnalysis)},
+    )
 
 
 def _probabilities_of(estimator: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from app.errors import StoreError
@@ -53,6 +54,32 @@ def curl_line(manifest: Manifest, url: str, *, as_default: bool = False) -> str:
     body = shlex.quote(json.dumps(example_body(manifest), ensure_ascii=False))
     path = method if as_default else f"models/{manifest.name}/{method}"
     return f"curl -d {body} -H 'Content-Type: application/json' {url}/{path}"
+
+
+ENGINE_COLUMNS = ("method", "engine", "answers", "1 row, µs", "100, µs", "2000, µs", "difference", "why not")
+
+
+def engine_table(manifest: Manifest) -> list[tuple[Any, ...]]:
+    """Return a row for each form that was tried: method, form, where it answers, latencies, difference, why not.
+
+    Where it answers are the sizes of batches that it was chosen for. Latencies are in microseconds, for 1, 100 and
+    2,000 rows. Empty for a version that was saved before engines were chosen.
+    """
+    engine = manifest.engine
+    choice = engine.get("choice")
+    if not isinstance(choice, Mapping):
+        return []
+    return [
+        (
+            told["method"],
+            told["name"],
+            ", ".join(size for size, name in choice.get(told["method"], {}).items() if name == told["name"]),
+            *(told["latency_us"].get(rows) for rows in ("1", "100", "2000")),
+            told["max_difference"],
+            told["why_not"],
+        )
+        for told in engine.get("candidates", [])
+    ]
 
 
 def summaries(catalog: ModelStore) -> list[dict[str, Any]]:
