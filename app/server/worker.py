@@ -310,13 +310,13 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
     def answer_together(self, asked: list[tuple[Connection, Request, Target]]) -> None:
         """Answer short predictions inline."""
         assert self.hot is not None  # noqa: S101  # without it there are no targets
-        started, ticks = time.perf_counter(), time.thread_time()
+        started = time.perf_counter()
         if self.hooked:
             responses = [self.respond(request, target, connection.client) for connection, request, target in asked]
         else:
             replies = self.hot.answer_all([(target, request) for _, request, target in asked])
             responses = [_as_response(reply) for reply in replies]
-            spent = (time.thread_time() - ticks) / len(asked)
+            spent = self.fair_seconds(started) / len(asked)
             for _, request, target in asked:
                 self.pace.note(request, target, spent)
         for (connection, request, _), response in zip(asked, responses, strict=True):
@@ -334,13 +334,19 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             return False
         return self.pace.is_short(request, target)
 
+    def fair_seconds(self, started: float) -> float:
+        """Return the seconds since `started`, shared among those who had the interpreter in turns meanwhile.
+
+        Otherwise whatever waits beside long requests would look long itself, and never be answered inline again.
+        """
+        return (time.perf_counter() - started) / (1 + min(len(self.jobs), self.cfg.threads))
+
     def respond(self, request: Request, target: Target | None, client: tuple[str, str]) -> Response:
         """Answer a request, in whichever thread; never raises."""
         if self.hooked:
             self.cfg.pre_request(self, request)
         environ: dict[str, Any] | None = None
-        # Its own time on the processor: waiting for the interpreter's lock makes no request a long one.
-        started = time.thread_time()
+        started = time.perf_counter()
         try:
             if target is not None and self.hot is not None:
                 response = _as_response(self.hot.answer(target, request))
@@ -350,7 +356,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         except Exception as error:
             asked = f"{request.method} {request.target.decode('latin-1')}"
             response = _as_response(door.error_reply(error, asked, door.request_id(request.header)))
-        self.pace.note(request, target, time.thread_time() - started)
+        self.pace.note(request, target, self.fair_seconds(started))
         if self.hooked:
             self.cfg.post_request(self, request, environ or {}, response)
         return response
