@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,8 @@ class _Asked:
 
 
 def _lookups(step: Any, index: int, piece: Piece) -> list[Hot]:
+    if isinstance(piece, Hot) and type(step).__name__ == "OrdinalEncoder":
+        return [_recoded(piece, _ask(step, index))]
     fill = _fill_of(step, piece)
     asked = _ask(step, index)
     missing = asked.missing if fill is None else asked.codes.get(fill, asked.unknown)
@@ -66,6 +68,20 @@ def _lookups(step: Any, index: int, piece: Piece) -> list[Hot]:
             return _nothing(piece, missing, asked.unknown)
         return [lookup(asked.answers)]
     return [lookup(asked.answers[:, [column]]) for column in range(asked.answers.shape[1])]
+
+
+def _recoded(hot: Hot, asked: _Asked) -> Hot:
+    """Return what an OrdinalEncoder makes of the codes of another, as boosting does with its categories."""
+
+    def recode(number: float) -> float:
+        code = asked.missing if number != number else asked.codes.get(number, asked.unknown)  # noqa: PLR0124
+        if code is None:
+            raise NotReplayed(f"OrdinalEncoder does not know all codes of column {hot.source!r}")
+        return float(asked.answers[code, 0])
+
+    if len(hot.base) != 1:
+        raise NotReplayed(f"OrdinalEncoder encodes the one-hot columns of {hot.source!r}")
+    return replace(hot, values=np.array([recode(number) for number in hot.values.tolist()], dtype=np.float64))
 
 
 def _nothing(piece: Piece, missing: int | None, unknown: int | None) -> list[Hot]:

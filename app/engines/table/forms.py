@@ -14,10 +14,11 @@ import numpy as np
 from app.engines import matrix
 from app.engines.base import Answer, Form, Kernel
 from app.engines.native import as_arrays
-from app.engines.table.columns import Block, Dates, NotReplayed, Number, Piece, Stage, Unreadable, Words, width
+from app.engines.table.columns import Block, Dates, NotReplayed, Number, Piece, Unreadable, Words, width
 from app.engines.table.plan import TablePlan
+from app.engines.table.stages import Stage
 from app.engines.table.state import dump_plan, load_plan
-from app.engines.table.steps import replay
+from app.engines.table.steps import replay, replay_categories
 from app.signature import METHODS, Array, Input, Signature
 
 _SEARCHES = ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV")
@@ -77,7 +78,10 @@ def _replay_front(estimator: Any, block: Block) -> tuple[Block, Any, NotReplayed
     if type(estimator).__name__ in _SEARCHES and hasattr(estimator, "best_estimator_"):
         return _replay_front(estimator.best_estimator_, block)
     if type(estimator).__name__ != "Pipeline" or not type(estimator).__module__.startswith("sklearn."):
-        return block, estimator, None
+        try:
+            return *replay_categories(estimator, block), None
+        except NotReplayed as fault:
+            return block, estimator, fault
     for index, (_, step) in enumerate(estimator.steps[:-1]):
         try:
             block = replay(step, block)

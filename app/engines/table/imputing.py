@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import FLOAT64, Block, Hot, NotReplayed, Number, Piece, Stage, Words
+from app.engines.table.columns import FLOAT64, Block, Hot, NotReplayed, Number, Piece, Words
 from app.engines.table.scaling import held_dtype
+from app.engines.table.stages import Stage
 
 
 def simple_imputer(step: Any, block: Block) -> Block:

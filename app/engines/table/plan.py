@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
-from itertools import groupby, repeat
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from app.engines.base import Doubt
-from app.engines.table.columns import (
-    FLOAT64,
-    FUNCTIONS,
-    Block,
-    Floats,
-    Hot,
-    NotReplayed,
-    Number,
-    apply_stage,
-    scalar_function,
-    width,
-)
-from app.engines.table.dates import date_part
+from app.engines.table.columns import FLOAT64, Block, Hot, NotReplayed, Number, width
+from app.engines.table.filling import codes_of, groups, row_hot, row_number
+from app.engines.table.stages import FUNCTIONS, Floats
 from app.signature import Array
 
 # Wider matrices are scikit-learn's, which keeps them sparse.
@@ -59,9 +47,9 @@ class TablePlan:
         self._template = array("d", [0.0]) * (self.width + len(block.watched))
         for hot, place in self._hots:
             self._template[place : place + len(hot.base)] = array("d", hot.base.tolist())
-        self._row_numbers = [_row_number(number, place) for number, place in self._numbers]
-        self._row_hots = [_row_hot(hot, place) for hot, place in self._hots]
-        self._groups = _groups(self._numbers)
+        self._row_numbers = [row_number(number, place) for number, place in self._numbers]
+        self._row_hots = [row_hot(hot, place) for hot, place in self._hots]
+        self._groups = groups(self._numbers)
         self._calls_numpy = any(number.part or set(number.operations) & FUNCTIONS.keys() for number, _ in self._numbers)
 
     def matrix(self, columns: Mapping[str, Array]) -> Floats:
@@ -111,7 +99,7 @@ class TablePlan:
         flat = matrix.reshape(-1)
         starts = np.arange(0, flat.size, matrix.shape[1])
         for hot, place in self._hots:
-            codes = _codes(hot, columns[hot.source])
+            codes = codes_of(hot, columns[hot.source])
             flat[starts + (hot.offsets[codes] + place)] = hot.values[codes]
         self._check_numbers(matrix)
         return np.ascontiguousarray(matrix[:, : self.width])
@@ -125,40 +113,6 @@ class TablePlan:
                 raise Doubt("a value is missing")
         if self._whole and (np.abs(matrix) >= _EXACT).any():
             raise Doubt("an integer is larger than float64 holds")
-
-
-class _Group:
-    """Numbers that go through the same operations, with their constants as arrays."""
-
-    def __init__(self, placed: Sequence[tuple[Number, int]]) -> None:
-        self._sources = [(number.source, number.part) for number, _ in placed]
-        self._places: Any = [place for _, place in placed]
-        first = self._places[0]
-        if self._places == list(range(first, first + len(placed))):
-            self._places = slice(first, first + len(placed))
-        chains = zip(*(number.stages for number, _ in placed), strict=True)
-        self._stages = [
-            (
-                stages[0].op,
-                np.array([[stage.constant] for stage in stages]),
-                np.array([[stage.upper] for stage in stages]),
-            )
-            for stages in chains
-        ]
-
-    def fill(self, matrix: Floats, columns: Mapping[str, Array]) -> None:
-        """Write these numbers into their columns of the matrix."""
-        numbers: Floats = np.empty((len(self._sources), len(matrix)))
-        for index, (name, part) in enumerate(self._sources):
-            numbers[index] = columns[name] if part is None else date_part(columns[name], part)
-        for op, constants, uppers in self._stages:
-            numbers = apply_stage(op, numbers, constants, uppers)
-        matrix[:, self._places] = numbers.T
-
-
-def _groups(placed: Sequence[tuple[Number, int]]) -> list[_Group]:
-    ordered = sorted(placed, key=lambda pair: (pair[0].operations, pair[1]))
-    return [_Group(list(group)) for _, group in groupby(ordered, key=lambda pair: pair[0].operations)]
 
 
 def _check(block: Block, columns: int) -> None:
@@ -191,32 +145,3 @@ def _placed(block: Block) -> tuple[list[tuple[Number, int]], list[tuple[Hot, int
             numbers.append((piece, place))
         place += width(piece)
     return numbers, hots
-
-
-def _row_number(number: Number, place: int) -> tuple[str, int, float, Any]:
-    stages = list(number.stages)
-    fill = stages.pop(0).constant if stages and stages[0].op == "fill" else np.nan
-    return number.source, place, float(fill), scalar_function(stages)
-
-
-def _row_hot(hot: Hot, place: int) -> tuple[str, dict[Any, Any], Any, Any]:
-    cells = list(zip((hot.offsets + place).tolist(), hot.values.tolist(), strict=True))
-    return (
-        hot.source,
-        {category: cells[code] for category, code in hot.codes.items()},
-        None if hot.missing is None else cells[hot.missing],
-        None if hot.unknown is None else cells[hot.unknown],
-    )
-
-
-def _codes(hot: Hot, column: Array) -> npt.NDArray[np.intp]:
-    """Look a column's values up; raises Doubt where scikit-learn raises."""
-    values = column.tolist()
-    codes = np.fromiter(map(hot.codes.get, values, repeat(-1)), dtype=np.intp, count=len(values))
-    for index in np.flatnonzero(codes < 0).tolist():
-        value = values[index]
-        code = hot.missing if value != value else hot.unknown  # noqa: PLR0124
-        if code is None:
-            raise Doubt(f"{value!r} is no category of {hot.source!r}")
-        codes[index] = code
-    return codes

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import Block, Hot, Number, Stage
+from app.engines.table.columns import Block, Hot, Number
 from app.engines.table.plan import TablePlan
+from app.engines.table.stages import Stage
 
 
 def dump_plan(plan: TablePlan) -> dict[str, Any]:

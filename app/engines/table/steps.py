@@ -6,16 +6,20 @@ Steps are known by their exact class, without importing it; a subclass may do an
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import FLOAT64, FUNCTIONS, Block, Dates, Hot, NotReplayed, Number, Piece, Stage, width
+from app.engines.table.columns import FLOAT64, Block, Dates, Hot, NotReplayed, Number, Piece, width
 from app.engines.table.dates import PARTS
 from app.engines.table.encoders import encode
 from app.engines.table.imputing import simple_imputer
 from app.engines.table.scaling import held_dtype, max_abs_scaler, min_max_scaler, robust_scaler, standard_scaler
+from app.engines.table.stages import FUNCTIONS, Stage
+
+_BOOSTING = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 
 
 def replay(step: Any, block: Block) -> Block:
@@ -52,6 +56,23 @@ def _column_transformer(step: Any, block: Block) -> Block:
             raise NotReplayed(f"{name!r} takes the one column {columns!r} as a vector, as vectorizers do")
         blocks.append(replay(part, Block(tuple(block.pieces[index] for index in indices), block.sparse)))
     return _side_by_side(blocks, sparse=bool(step.sparse_output_), before=block)
+
+
+def replay_categories(boosting: Any, block: Block) -> tuple[Block, Any]:
+    """Replay how histogram boosting codes its native categories, which it then finds first.
+
+    Returns the coded block and a copy of the estimator that takes codes; both as they are where it codes nothing.
+    """
+    coder = getattr(boosting, "_preprocessor", None)
+    if type(boosting).__name__ not in _BOOSTING or coder is None:
+        return block, boosting
+    pieces: tuple[Piece, ...] = ()
+    for name, part, _ in coder.transformers_:
+        given = Block(tuple(block.pieces[index] for index in coder._transformer_to_input_indices[name]))
+        pieces += encode(part, given).pieces if name == "encoder" else given.pieces
+    boosting = copy(boosting)
+    boosting._preprocessor = None
+    return Block(pieces, watched=block.watched), boosting
 
 
 def _feature_union(step: Any, block: Block) -> Block:
