@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from app.engines.base import Answer, Doubt, Engine, Form, Kernel
 from app.engines.native import SklearnEngine
 from app.signature import Batch, Signature
+
+log = logging.getLogger(__name__)
 
 SKLEARN = "sklearn"
 
@@ -137,6 +140,8 @@ class ChosenEngine:
         if kernel is not None:
             try:
                 return kernel(batch.data)
-            except Exception:  # noqa: S110  # whatever it is, scikit-learn knows better, or says what is wrong
+            except Doubt:
                 pass
+            except Exception:  # whatever it is, scikit-learn knows better, or says what is wrong
+                log.debug("%s is left to scikit-learn", method, exc_info=True)
         return self._native.run(batch, method)

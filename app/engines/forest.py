@@ -99,7 +99,8 @@ class MergedTrees:
         merged = Tree(n_features + 1, trees[0].n_classes, trees[0].n_outputs)
         merged.__setstate__(state | {"max_depth": max(map(_depth, states)) + len(trees).bit_length()})
         self._apply = merged.apply
-        self._values = np.ascontiguousarray(values.reshape(len(nodes), -1))
+        # A view of the tree's own memory.
+        self._values = merged.value.reshape(len(nodes), -1)
         self._rows = np.empty((len(trees), n_features + 1), dtype=np.float32)
         self._rows[:, -1] = np.arange(len(trees))
 

@@ -14,7 +14,7 @@ from click.testing import Result
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -79,6 +79,14 @@ def test_show_tells_inputs_metrics_and_origin(run: Run, root: Path) -> None:
     assert ["left", "int64", "yes", "no", "-"] in lines
     assert ["f1", "0.25"] in lines
     assert json.loads(run("models", "show", "t", "1", "--json").stdout)["version"] == 1
+
+
+def test_show_tells_which_engine_answers_and_what_was_tried(run: Run, root: Path) -> None:
+    X = np.arange(20.0).reshape(10, 2)
+    save(LinearRegression().fit(X, X[:, 0]), X, "l", root=root)
+    lines = [line.split() for line in run("models", "show", "l").stdout.splitlines()]
+    assert ["predict", "numpy", "one,", "many,", "bulk"] in [line[:5] for line in lines]
+    assert ["predict", "sklearn"] in [line[:2] for line in lines]
 
 
 def test_try_without_rows_answers_the_golden_rows(run: Run, store: ModelStore) -> None:
