@@ -74,6 +74,7 @@ def choose(estimator: Any, signature: Signature, sample: Batch, random: Collecti
     trials = _Trials(native, signature, forms, sample)
     for method in signature.methods:
         trials.run(method, [] if method in random else forms)
+    trials.settle()
     engine = ChosenEngine(trials.choice, forms, native)
     used = {name for sizes in trials.choice.values() for name in sizes.values()}
     files = {state.FILE: content} if content is not None and rebuilt is not None and rebuilt.name in used else {}
@@ -156,7 +157,8 @@ class _Trials:
         self.candidates: list[dict[str, Any]] = []
         self.costs: dict[str, dict[str, float]] = {}
         self._native = native
-        self._stateful = {form.name for form in forms if form.state is not None}
+        self._lean = {form.name for form in forms if form.state is not None}
+        self._found: dict[str, dict[str, dict[str, float]]] = {}
         self._reference = Remembering(native)
         self._timed = {size: _tiled(sample, rows) for size, rows in ROWS.items()}
         self._batches: list[Batch] = []
@@ -164,10 +166,13 @@ class _Trials:
             self._batches = families.of(signature).batches(signature, sample, [form.thresholds for form in forms])
 
     def run(self, method: str, forms: list[Form]) -> None:
-        """Judge and time the forms of one method, and choose."""
+        """Judge and time the forms of one method."""
         batches = self._timed if forms else {size: self._timed[size] for size in ("one", "many")}
-        best = {size: (SKLEARN, taken) for size, taken in self._times(self._native, method, batches).items()}
-        self.candidates.append(_told(SKLEARN, method, Verdict(None, 0.0), {key: of for key, (_, of) in best.items()}))
+        found: dict[str, dict[str, float]] = {}
+        times = self._times(self._native, method, batches)
+        for size, taken in times.items():
+            found.setdefault(size, {})[SKLEARN] = taken
+        self.candidates.append(_told(SKLEARN, method, Verdict(None, 0.0), times))
         for form in forms:
             kernel = form.kernels.get(method)
             if kernel is None:
@@ -177,20 +182,37 @@ class _Trials:
             for one_by_one in sorted({size == "one" for size in sizes}):
                 if verdict.why_not is None:
                     verdict = judge(self._reference, kernel, method, self._batches, one_by_one=one_by_one)
-            times: dict[str, float] = {}
+            times = {}
             if verdict.why_not is None:
                 engine = ChosenEngine({method: dict.fromkeys(sizes, form.name)}, [form], self._native)
                 times = self._times(engine, method, {size: self._timed[size] for size in sizes})
             self.candidates.append(_told(form.name, method, verdict, times))
-            best |= {size: (form.name, of) for size, of in times.items() if self._beats(form, of, best.get(size), size)}
-        self.choice[method] = {size: best.get(size, (SKLEARN, 0.0))[0] for size in SIZES}
-        self.costs[method] = _cost({size: taken for size, (_, taken) in best.items()})
+            for size, taken in times.items():
+                found.setdefault(size, {})[form.name] = taken
+        self._found[method] = found
 
-    def _beats(self, form: Form, taken: float, best: tuple[str, float] | None, size: str) -> bool:
-        """Tell whether a form is to be taken in the place of the best one before it."""
-        if best is None or form.state is not None or size == "bulk" or best[0] not in self._stateful:
-            return best is None or taken < best[1]
-        return taken * _WORTH < best[1]
+    def settle(self) -> None:
+        """Choose the fastest; for small batches what files hold, where that is enough for all and not much slower."""
+        lean = all(
+            self._fastest(found, self._lean)[1] <= _WORTH * self._fastest(found)[1]
+            for sizes in self._found.values()
+            for size, found in sizes.items()
+            if size != "bulk"
+        )
+        for method, sizes in self._found.items():
+            best = {
+                size: self._fastest(found, self._lean if lean and size != "bulk" else None)
+                for size, found in sizes.items()
+            }
+            self.choice[method] = {size: best.get(size, (SKLEARN, 0.0))[0] for size in SIZES}
+            self.costs[method] = _cost({size: taken for size, (_, taken) in best.items()})
+
+    @staticmethod
+    def _fastest(found: Mapping[str, float], among: Collection[str] | None = None) -> tuple[str, float]:
+        """Return the name and the time of the fastest form; without end where there is none."""
+        times = [(taken, name) for name, taken in found.items() if among is None or name in among]
+        taken, name = min(times, default=(np.inf, SKLEARN))
+        return name, taken
 
     def _times(self, engine: Engine, method: str, batches: Mapping[str, Batch]) -> dict[str, float]:
         """Return the seconds that an answer takes, by size."""
