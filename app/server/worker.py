@@ -339,7 +339,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
         Otherwise whatever waits beside long requests would look long itself, and never be answered inline again.
         """
-        return (time.perf_counter() - started) / (1 + min(len(self.jobs), self.cfg.threads))
+        threads: int = self.cfg.threads
+        return (time.perf_counter() - started) / (1 + min(len(self.jobs), threads))
 
     def respond(self, request: Request, target: Target | None, client: tuple[str, str]) -> Response:
         """Answer a request, in whichever thread; never raises."""
