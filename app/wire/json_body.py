@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -16,6 +16,16 @@ from app.wire.rows import Place, by_column, by_row, check_count, pointer_to
 from app.wire.values import describe
 
 MEDIA_TYPE = "application/json"
+
+
+class Known(NamedTuple):
+    """What is known of a document before its rows are looked at.
+
+    ``max_rows`` is how many it may have; ``no_booleans`` tells that none of its values is a boolean.
+    """
+
+    max_rows: int
+    no_booleans: bool
 
 
 def parse(body: bytes) -> Any:
@@ -57,7 +67,9 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
         raise InvalidRows(f"the body must have exactly one of the keys {_KEYS_SHOWN}; it has {given}")
     ((key, value),) = document.items()
     answered, read = _DIALECTS[key]
-    batch, scalar = read(signature, value, key, max_rows)
+    # Cheaper to see in the bytes than value by value, where a number and a boolean are both numbers to Python.
+    no_booleans = b"true" not in body and b"false" not in body
+    batch, scalar = read(signature, value, key, Known(max_rows, no_booleans))
     return Decoded(batch, Form(answered, scalar=scalar))
 
 
@@ -100,48 +112,47 @@ def _classes(output: Outputs) -> Any:
 Read = tuple[Batch, bool]
 
 
-def _read_table(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+def _read_table(signature: Signature, value: Any, key: str, known: Known) -> Read:
     """Rows as lists or records, one flat row, one record, or columns; a flat row or record asks for one value."""
     if isinstance(value, dict):
-        return _read_object(signature, value, key, max_rows)
+        return _read_object(signature, value, key, known)
     if not isinstance(value, list):
         if signature.container == "texts" and isinstance(value, str):
             return rows.from_rows(signature, [value], Place(lambda *_: pointer_to(key))), True
         raise InvalidRows(f"/{key}: must be a list of rows, not {describe(value)}")
-    check_count(len(value), max_rows)
+    check_count(len(value), known.max_rows)
     if isinstance(value[0], dict | list) or signature.container == "texts":
-        return _read_rows(signature, value, key, max_rows)
+        return _read_rows(signature, value, key, known)
     if len(signature.inputs) == 1:
         return rows.from_rows(signature, value, by_row(key)), len(value) == 1
-    return rows.from_rows(signature, [value], Place(lambda _, column: pointer_to(key, column))), True
+    place = Place(lambda _, column: pointer_to(key, column))
+    return rows.from_rows(signature, [value], place, no_booleans=known.no_booleans), True
 
 
-def _read_rows(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+def _read_rows(signature: Signature, value: Any, key: str, known: Known) -> Read:
     """Rows as lists, records, or bare values where the model takes one column; always a list of answers."""
     if not isinstance(value, list):
         raise InvalidRows(f"/{key}: must be a list of rows, not {describe(value)}")
-    check_count(len(value), max_rows)
+    check_count(len(value), known.max_rows)
     if isinstance(value[0], dict):
         return rows.from_records(signature, value, by_row(key)), False
-    return rows.from_rows(signature, value, by_row(key)), False
+    return rows.from_rows(signature, value, by_row(key), no_booleans=known.no_booleans), False
 
 
-def _read_object(signature: Signature, value: dict[str, Any], key: str, max_rows: int) -> Read:
+def _read_object(signature: Signature, value: dict[str, Any], key: str, known: Known) -> Read:
     """One record, or columns: of lists, or of ``{index: value}`` as pandas' ``to_dict()`` makes them."""
     kinds = set(map(type, value.values()))
     if kinds == {dict}:
-        return _read_pandas_columns(signature, value, key, max_rows), False
+        return _read_pandas_columns(signature, value, key, known), False
     if kinds == {list}:
-        check_count(len(next(iter(value.values()))), max_rows)
+        check_count(len(next(iter(value.values()))), known.max_rows)
         return rows.from_columns(signature, value, by_column(key)), False
     return rows.from_records(signature, [value], Place(lambda _, column: pointer_to(key, column))), True
 
 
-def _read_pandas_columns(
-    signature: Signature, value: Mapping[str, Mapping[str, Any]], key: str, max_rows: int
-) -> Batch:
+def _read_pandas_columns(signature: Signature, value: Mapping[str, Mapping[str, Any]], key: str, known: Known) -> Batch:
     index = next(iter(value.values())).keys()
-    check_count(len(index), max_rows)
+    check_count(len(index), known.max_rows)
     for name, column in value.items():
         if column.keys() != index:
             raise InvalidRows(f"{pointer_to(key, name)}: has other row labels than the first column")
@@ -152,14 +163,14 @@ def _read_pandas_columns(
     )
 
 
-def _read_split(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+def _read_split(signature: Signature, value: Any, key: str, known: Known) -> Read:
     """Pandas' ``to_dict(orient="split")``: columns once, then rows; the index is of no use here."""
     if not isinstance(value, dict) or not value.keys() <= {"columns", "data", "index"} or "data" not in value:
         raise InvalidRows(f"/{key}: must be an object with 'columns' and 'data' (and 'index', if you like)")
     data, names = value["data"], value.get("columns")
     if not isinstance(data, list):
         raise InvalidRows(f"/{key}/data: must be a list of rows, not {describe(data)}")
-    check_count(len(data), max_rows)
+    check_count(len(data), known.max_rows)
     place = by_row(key, "data")
     if names is None:
         return rows.from_rows(signature, data, place), False
@@ -176,14 +187,14 @@ def _read_split(signature: Signature, value: Any, key: str, max_rows: int) -> Re
     return rows.from_columns(signature, columns, named), False
 
 
-def _read_text(signature: Signature, value: Any, key: str, max_rows: int) -> Read:
+def _read_text(signature: Signature, value: Any, key: str, known: Known) -> Read:
     """One text, or a list of them."""
     if signature.container != "texts":
         raise InvalidRows(f'/{key}: this model takes no text; send {{"X": rows}}')
-    return _read_table(signature, value, key, max_rows)
+    return _read_table(signature, value, key, known)
 
 
-_DIALECTS: dict[str, tuple[str, Callable[[Signature, Any, str, int], Read]]] = {
+_DIALECTS: dict[str, tuple[str, Callable[[Signature, Any, str, Known], Read]]] = {
     "X": ("y_pred", _read_table),
     "x": ("y_pred", _read_table),
     "features": ("prediction", _read_table),

@@ -6,6 +6,7 @@ at one by one only to say which of them are wrong.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -83,15 +84,16 @@ def refuse(found: Sequence[BadValue]) -> InvalidRows:
     return InvalidRows(f"{where}: {first.detail}" if where else first.detail, errors=found[:MAX_REPORTED])
 
 
-def from_rows(signature: Signature, rows: Sequence[Any], place: Place = NOWHERE) -> Batch:
+def from_rows(signature: Signature, rows: Sequence[Any], place: Place = NOWHERE, *, no_booleans: bool = False) -> Batch:
     """Build a batch from rows given by position, each a list with a value for every input.
 
-    A ``vector`` model takes scalars or lists of one; a ``texts`` model takes strings.
+    A ``vector`` model takes scalars or lists of one; a ``texts`` model takes strings. Where it is known that
+    `no_booleans` are among the values, they need not be looked at one by one.
     """
     if signature.container == "texts":
         return _texts(rows, place)
     width = len(signature.inputs)
-    if signature.is_plain and (matrix := _plain_matrix(rows, width)) is not None:
+    if signature.is_plain and (matrix := _plain_matrix(rows, width, no_booleans)) is not None:
         return Batch(len(rows), matrix)
     if width == 1 and not any(isinstance(row, list) for row in rows):
         rows, place = [[value] for value in rows], place.of_scalars()
@@ -163,13 +165,20 @@ def _texts(rows: Sequence[Any], place: Place) -> Batch:
     return Batch(len(texts), texts)
 
 
-def _plain_matrix(rows: Sequence[Any], width: int) -> Array | None:
+def _plain_matrix(rows: Sequence[Any], width: int, no_booleans: bool) -> Array | None:
     """Read rows of finite numbers and nothing else, as nearly all are; None where a closer look is needed."""
     if set(map(type, rows)) != _LISTS or set(map(len, rows)) != {width}:
         return None
-    if not _NUMBERS.issuperset(map(type, chain.from_iterable(rows))):
+    if not no_booleans and not _NUMBERS.issuperset(map(type, chain.from_iterable(rows))):
         return None
-    matrix = np.array(rows, dtype=np.float64)
+    # Packing refuses whatever is no number (but for booleans), and is the fastest way from a list to doubles.
+    count = len(rows) * width
+    doubles = bytearray(8 * count)
+    try:
+        struct.pack_into(f"{count}d", doubles, 0, *chain.from_iterable(rows))
+    except (struct.error, OverflowError):
+        return None
+    matrix = np.frombuffer(doubles, dtype=np.float64).reshape(len(rows), width)
     return matrix if np.logical_and.reduce(np.isfinite(matrix), axis=None) else None
 
 
