@@ -5,8 +5,8 @@
 #
 #   LISTEN            where nginx listens (8080; 127.0.0.1:80, …)
 #   UPSTREAM          where gunicorn listens (127.0.0.1:8000; app:8000, unix:/path)
-#   RATE_LIMIT        requests per second and client address (1000), or off
-#   RATE_BURST        how many more may come at once (2000)
+#   RATE_LIMIT        requests per second and client address (20000), or off
+#   RATE_BURST        how many more may come at once (20000)
 #   CONNECTION_LIMIT  connections per client address (512), or off
 #   ADMIN_ADDRESSES   whom /metrics and the admin routes are open to ("127.0.0.0/8 ::1/128"), or none
 #   MAX_BODY_BYTES    as the app's (16777216)

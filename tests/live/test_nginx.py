@@ -111,6 +111,10 @@ def connections_to(port: int) -> set[str]:
     return {row[1] for row in rows if row[2].endswith(f":{port:04X}")}
 
 
+def test_a_client_of_http_1_0_needs_no_host(service: Server, nginx: Start) -> None:
+    assert raw(nginx(service).port, b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_request_id_passes_and_a_missing_or_wrong_one_is_made(service: Server, nginx: Start) -> None:
     with nginx(service).client() as client:
         assert client.predict([[0, 1]], **{"X-Request-Id": 'mine-"1"'}).headers["X-Request-Id"] == 'mine-"1"'
