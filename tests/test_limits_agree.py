@@ -83,8 +83,8 @@ def test_gunicorn_takes_the_lines_and_headers_that_nginx_takes(in_gunicorn: dict
 
 def test_nginx_tries_a_worker_that_died_again_only_where_it_predicts() -> None:
     servers = re.findall(r"^ *server (.*);", block("upstream service"), re.MULTILINE)
-    assert len(servers) == 2
-    assert servers[0] == servers[1]
+    assert len(servers) == in_nginx("proxy_next_upstream_tries") >= 2
+    assert len(set(servers)) == 1
     places = re.findall(r"^        location ([^\n]+) {\n([^}]*)}", block("server"), re.MULTILINE)
     again = [place for place, inside in places if "non_idempotent" in inside]
     assert again

@@ -18,8 +18,6 @@ import selectors
 import socket
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +29,7 @@ from app import door
 from app.server.connection import Connection, Patience
 from app.server.hotpath import HotPath, Target, match
 from app.server.http1 import Limits, Refusal, Request
+from app.server.jobs import Job, Jobs
 from app.server.pace import Pace
 from app.server.wsgi import Response, Serialiser, call_app, make_environ, status_line
 from app.service import Reply
@@ -44,26 +43,12 @@ _MOST_UNSENT = 1024 * 1024
 _PAUSE_SECONDS = 1.0
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """A request that is answered in a thread, and the moment at which its deadline ends."""
-
-    connection: Connection
-    request: Request
-    until: float
-    started: float
-    response: Response | None = None
-    abandoned: bool = field(default=False)
-
-
 class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
     """One event loop for all connections of the process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections: set[Connection] = set()
-        self.jobs: set[Job] = set()
-        self.done: deque[Job] = deque()
         self.ready: deque[Connection] = deque()
         self.accepting = False
         self.retiring = False
@@ -81,7 +66,6 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
     def init_process(self) -> None:
         """Prepare what belongs to this process alone, then run."""
         self.selector = selectors.DefaultSelector()
-        self.executor = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="predict")
         super().init_process()
 
     def handle_winch(self, sig: int, frame: Any) -> None:
@@ -121,8 +105,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         self.service = extensions.get("service")
         self.hot = HotPath(self.service, extensions["metrics"]) if self.service else None
         settings = self.service.settings if self.service else None
-        self.deadline = settings.request_timeout if settings else float(cfg.timeout)
-        self.most_jobs = cfg.threads + (settings.max_queue if settings else cfg.backlog)
+        deadline = settings.request_timeout if settings else float(cfg.timeout)
+        self.jobs = Jobs(cfg.threads, settings.max_queue if settings else cfg.backlog, deadline, self.end_wait)
         self.limits = Limits(
             line=cfg.limit_request_line,
             headers=cfg.limit_request_fields,
@@ -142,8 +126,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
                 self.serve(key.data, events)
             else:
                 key.data(key.fileobj)
-        while self.done:
-            self.finish_job(self.done.popleft())
+        for job in self.jobs.finished():
+            self.finish_job(job)
         self.answer_ready()
         now = time.monotonic()
         if now >= self.next_sweep:
@@ -153,9 +137,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
     def sweep(self, now: float) -> None:
         """End what has taken too long, and tell the master that the loop is alive."""
         self.notify()
-        for job in [job for job in self.jobs if now >= job.until and not job.abandoned]:
-            job.abandoned = True
-            detail = f"the answer was not ready within {self.deadline:g} seconds"
+        for job in self.jobs.overdue(now):
+            detail = f"the answer was not ready within {self.jobs.deadline:g} seconds"
             self.reply_problem(job.connection, HTTPStatus.GATEWAY_TIMEOUT, detail, job.request)
         for connection in [late for late in self.connections if late.until is not None and now >= late.until]:
             if connection.half_read() and not connection.lingering and not connection.unsent:
@@ -181,12 +164,18 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             self.turn(0.05)
         for connection in list(self.connections):
             self.drop(connection)
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.jobs.stop()
 
     def wake_up(self, pipe: int) -> None:
         """Empty the pipe by which signals and threads end the wait."""
         with contextlib.suppress(BlockingIOError):
             os.read(pipe, 4096)
+
+    def end_wait(self) -> None:
+        """End the loop's wait, from another thread."""
+        # A pipe that is full ends it anyway.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.PIPE[1], b"\0")
 
     # Connections
 
@@ -339,8 +328,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
         Otherwise whatever waits beside long requests would look long itself, and never be answered inline again.
         """
-        threads: int = self.cfg.threads
-        return (time.perf_counter() - started) / (1 + min(len(self.jobs), threads))
+        return (time.perf_counter() - started) / (1 + self.jobs.running)
 
     def respond(self, request: Request, target: Target | None, client: tuple[str, str]) -> Response:
         """Answer a request, in whichever thread; never raises."""
@@ -369,30 +357,18 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
     def start_job(self, connection: Connection, request: Request, target: Target | None) -> None:
         """Answer a request in a thread; the connection waits for it."""
-        if len(self.jobs) >= self.most_jobs:
+        if self.jobs.full:
             detail = "more requests are waiting than this service takes on; try again shortly"
             self.reply_problem(connection, HTTPStatus.SERVICE_UNAVAILABLE, detail, request, {"Retry-After": "1"})
             return
-        job = Job(connection, request, time.monotonic() + self.deadline, time.perf_counter())
-        self.jobs.add(job)
         connection.busy = True
+        job = self.jobs.start(connection, request, lambda: self.respond(request, target, connection.client))
         connection.rest(job.until)
         self.watch(connection)
-        self.executor.submit(self.do_job, job, target)
-
-    def do_job(self, job: Job, target: Target | None) -> None:
-        """Answer a request, in a thread of the pool."""
-        if not job.abandoned:
-            job.response = self.respond(job.request, target, job.connection.client)
-        self.done.append(job)
-        # A pipe that is full wakes the loop up anyway.
-        with contextlib.suppress(BlockingIOError):
-            os.write(self.PIPE[1], b"\0")
 
     def finish_job(self, job: Job) -> None:
-        """Send what a thread has answered, unless its deadline was before that."""
-        self.jobs.discard(job)
-        if job.abandoned or job.response is None or job.connection not in self.connections:
+        """Send what a thread has answered."""
+        if job.connection not in self.connections or job.response is None:
             return
         job.connection.busy = False
         self.reply(job.connection, job.request, job.response, job.started)
