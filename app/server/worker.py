@@ -240,7 +240,11 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         except OSError:
             self.drop(connection)
             return
-        if not connection.busy:
+        if connection.peer_done and not connection.busy and not connection.waiting:
+            # The end of what it says stays readable for ever: what is left to send is all that is waited for.
+            connection.closing = True
+            self.settle(connection, now)
+        elif not connection.busy:
             self.go_on(connection)
 
     def settle(self, connection: Connection, now: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from processes import PATIENCE, Server, save_constant, start_gunicorn
 
@@ -185,6 +187,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         WORKER_CLASS=request.param,
         WEB_CONCURRENCY="1",
         MAX_BODY_BYTES="2000000",
+        MAX_ROWS="1000000",
         REQUEST_TIMEOUT="5",
     )
     server.kind = request.param
@@ -304,3 +307,21 @@ def test_a_reply_that_is_read_slowly_arrives_whole(server: Server) -> None:
                     assert other.get("/healthz").status == 200
     ((status, _, answer),) = replies(bytes(received))
     assert (status, len(json.loads(answer)["y_pred"])) == (200, 90_000)
+
+
+def test_a_client_that_has_said_all_gets_a_long_reply_to_its_end(server: Server) -> None:
+    rows = 900_000
+    body = io.BytesIO()
+    np.save(body, np.ones((rows, 2), dtype=np.uint8))
+    head = b"POST /predict HTTP/1.1\r\n" + HOST + b"Content-Type: application/x-npy\r\nAccept: application/json\r\n"
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.settimeout(PATIENCE)
+        peer.connect(("127.0.0.1", server.port))
+        peer.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body.getvalue()) + body.getvalue())
+        received = bytearray(peer.recv(1000))
+        peer.shutdown(socket.SHUT_WR)
+        while chunk := peer.recv(65536):
+            received += chunk
+    ((status, _, answer),) = replies(bytes(received))
+    assert (status, len(json.loads(answer)["y_pred"])) == (200, rows)
