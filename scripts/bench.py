@@ -1,22 +1,42 @@
-"""Measure this service and its peers side by side: the same models, one worker on one core, in one run."""
+"""Measure this service: beside its peers, against its own limits, and for a long time."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+# One thread for arithmetic here too, as in the service; before NumPy is imported.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import _checkout  # noqa: F401
 import click
 
+_HELP = {"help_option_names": ["-h", "--help"]}
 _MODELS = ("linear", "forest", "hgb", "mlp", "table")
 _PEERS = ("ours", "constant", "flask", "fastapi", "mlserver", "litserve", "mlflow", "bentoml", "ray")
+_MOST_GROWTH = 5.0
+
+_seconds = click.option(
+    "--seconds", type=click.IntRange(1, 600), default=5, show_default=True, help="Of load, for each figure."
+)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--peer", "peers", multiple=True, type=click.Choice(_PEERS), default=_PEERS[:4], show_default=True)
+@click.group(context_settings=_HELP)
+def main() -> None:
+    """Measure this service; all but `memory` and `soak` need wrk, and two cores that do nothing else.
+
+    Compare ratios within one run only: the figures move with the machine.
+    """
+
+
+@main.command(context_settings=_HELP)
+@click.option("--peer", "names", multiple=True, type=click.Choice(_PEERS), default=_PEERS[:4], show_default=True)
 @click.option("--model", "models", multiple=True, type=click.Choice(_MODELS), default=_MODELS, show_default=True)
 @click.option("--rows", multiple=True, type=click.IntRange(1, 1000), default=(1, 100), show_default=True)
-@click.option("--seconds", type=click.IntRange(1, 600), default=5, show_default=True, help="Of load, for each figure.")
+@_seconds
 @click.option(
     "--environments",
     type=click.Path(path_type=Path, file_okay=False),
@@ -25,36 +45,94 @@ _PEERS = ("ours", "constant", "flask", "fastapi", "mlserver", "litserve", "mlflo
     help="Where the peers' virtual environments are, or are made.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each figure.")
-def main(  # noqa: PLR0913, PLR0917  # click hands over each option by name
-    peers: tuple[str, ...],
+def peers(  # noqa: PLR0913, PLR0917  # click hands over each option by name
+    names: tuple[str, ...],
     models: tuple[str, ...],
     rows: tuple[int, ...],
     seconds: int,
     environments: Path,
     as_json: bool,
 ) -> None:
-    """Measure requests per second, latency, memory and start; needs wrk and two cores.
+    """Measure requests per second, latency, memory and start beside other ways to serve the same models.
 
-    Every server's first answers are compared with scikit-learn's own before anything is timed. Compare ratios
-    within one run only: the figures move with the machine.
+    Every server's first answers are compared with scikit-learn's own before anything is timed.
     """
     from benchmarks.measure import HEADING, measure
     from benchmarks.models import cases
     from benchmarks.peers import PEERS, install
 
-    for peer in peers:
-        install(peer, environments)
+    for name in names:
+        install(name, environments)
     if not as_json:
         click.echo(HEADING)
     for case in cases(models):
-        for peer in peers:
-            if case.name == "table" and not PEERS[peer].tables:
+        for name in names:
+            if case.name == "table" and not PEERS[name].tables:
                 continue  # its tables need code of the user's own
-            for figure in measure(peer, case, list(rows), seconds, environments):
-                if as_json:
-                    click.echo(json.dumps(figure.as_dict()))
-                    continue
-                click.echo(figure.as_line())
+            try:
+                for figure in measure(name, case, list(rows), seconds, environments):
+                    click.echo(json.dumps(figure.as_dict()) if as_json else figure.as_line())
+            except RuntimeError as fault:
+                click.echo(f"{name} with {case.name}: {fault}", err=True)
+
+
+@main.command(context_settings=_HELP)
+def bulk() -> None:
+    """Time a request of 10,000 rows as NPY against the engine's own time for them."""
+    from benchmarks import limits
+
+    _tell(limits.bulk())
+
+
+@main.command(context_settings=_HELP)
+@_seconds
+def nginx(seconds: int) -> None:
+    """Load the service behind nginx, over a unix socket and on the same core, against the same without."""
+    from benchmarks import limits
+
+    _tell(limits.nginx(seconds))
+
+
+@main.command(context_settings=_HELP)
+def memory() -> None:
+    """Weigh four workers with a forest of 200 MB against one, at the start and after a promotion."""
+    from benchmarks import limits
+
+    _tell(limits.memory())
+
+
+@main.command(context_settings=_HELP)
+@_seconds
+def store(seconds: int) -> None:
+    """Load one of 200 models in the store against the only one."""
+    from benchmarks import limits
+
+    _tell(limits.many_models(seconds))
+
+
+@main.command(context_settings=_HELP)
+@click.option("--minutes", type=click.FloatRange(0.5, 24 * 60), default=30.0, show_default=True)
+def soak(minutes: float) -> None:
+    """Load it for long, with promotions, bad requests and clients that vanish.
+
+    Fails where its memory grows or an answer is wrong.
+    """
+    from benchmarks.soak import HEADING, growth, soak
+
+    click.echo(HEADING)
+    samples = []
+    for sample in soak(int(minutes * 60)):
+        samples.append(sample)
+        click.echo(str(sample))
+    grown, last = growth(samples), samples[-1]
+    click.echo(f"memory grew by {grown:+.2f} MB an hour; {last.wrong} wrong answers")
+    if grown > _MOST_GROWTH or last.wrong:
+        sys.exit(1)
+
+
+def _tell(found: Iterator[object]) -> None:
+    for ratio in found:
+        click.echo(str(ratio))
 
 
 if __name__ == "__main__":
