@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# One thread for each prediction's arithmetic: requests run side by side already, and OpenMP's threads
-# do not survive a fork. Both must be set before NumPy is imported.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# One thread for each prediction's arithmetic, whatever the environment says: requests run side by side already,
+# and a worker hangs where OpenMP's threads were started before the fork. Set before NumPy is imported.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Where prometheus_client's workers meet; it must be set before that package is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="maas-metrics-")
 

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
 # Requests of more rows than this gain nothing from sharing a call.
 MOST_SHARED_ROWS = 64
+# What it takes to put the rows of several requests together and to hand out their answers.
+_SHARING_SECONDS = 12e-6
 _LONGEST_FAULT = 300
 
 
@@ -102,7 +104,8 @@ class Service:
     def answer_all(self, calls: Sequence[Call]) -> list[Reply | Exception]:
         """Answer calls that came at the same time; an exception stands in the place of what raised it.
 
-        Those that ask the same of a model whose rows do not depend on each other share one call of its engine.
+        Those that ask the same of a model whose rows do not depend on each other share one call of its engine,
+        where the calls that this spares take longer than the sharing.
         """
         answered: dict[int, Reply | Exception] = {}
         shared: dict[tuple[int, str], list[tuple[int, _Asked]]] = {}
@@ -126,7 +129,7 @@ class Service:
     def _answer_together(self, members: Sequence[_Asked]) -> Iterator[Reply | Exception]:
         """Ask the engine once for all members; where that fails each is asked alone, so that none hurts another."""
         first = members[0]
-        if len(members) > 1:
+        if (len(members) - 1) * first.model.call_seconds(first.method) > _SHARING_SECONDS:
             try:
                 batch = Batch.join([asked.decoded.batch for asked in members])
                 answer = self._run(first.model, batch, first.method, first.output)

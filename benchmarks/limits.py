@@ -148,7 +148,8 @@ def _nginx_conf(folder: Path, socket: str, port: int) -> Path:
         ["sh", str(ROOT / "deploy" / "nginx" / "render.sh")], env=environ, capture_output=True, text=True, check=True
     )
     conf = folder / "nginx.conf"
-    conf.write_text(rendered.stdout)
+    # It counts the machine's processors, and has one.
+    conf.write_text(rendered.stdout.replace("worker_processes auto", "worker_processes 1"))
     return conf
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 # One thread for arithmetic here too, as in the service; before NumPy is imported.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -74,6 +75,16 @@ def peers(  # noqa: PLR0913, PLR0917  # click hands over each option by name
                     click.echo(json.dumps(figure.as_dict()) if as_json else figure.as_line())
             except RuntimeError as fault:
                 click.echo(f"{name} with {case.name}: {fault}", err=True)
+
+
+@main.command(context_settings=_HELP)
+@click.argument("file", type=click.File())
+def tables(file: TextIO) -> None:
+    """Print what `peers --json` wrote to FILE as the tables of BENCHMARKS.md."""
+    from benchmarks import tables
+
+    for line in tables.tables([json.loads(figure) for figure in file]):
+        click.echo(line)
 
 
 @main.command(context_settings=_HELP)

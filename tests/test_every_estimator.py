@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import warnings
 from typing import Any
@@ -15,6 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import get_tags
 from sklearn.utils.discovery import all_estimators
 
+from app.engines.chosen import BULK_ROWS
 from app.engines.native import as_arrays
 from app.signature import METHODS
 from tests.conftest import ClientMaker
@@ -35,6 +37,8 @@ X, LABELS = load_iris(return_X_y=True)
 X, LABELS = X[::2], LABELS[::2]
 TARGETS = X[:, 3] + 0.1 * LABELS
 X = X[:, :3]
+# One row, several, and as many as are answered by what was chosen for bulk: another engine for each, perhaps.
+SIZES = (1, 7, BULK_ROWS)
 
 
 def build(name: str, cls: type) -> Any:
@@ -92,16 +96,16 @@ def fit(name: str, estimator: Any) -> tuple[Any, Any]:
 def test_its_answers_over_http_are_its_own(name: str, serve: ClientMaker) -> None:
     estimator, rows = fit(name, build(name, ESTIMATORS[name]))
     client = serve(estimator, rows)
-    rows = rows[:7]
     answered = client.get("/models/model").json["methods"]
     assert "predict" in answered
-    for method in METHODS:
+    for method, count in itertools.product(METHODS, SIZES):
         if method not in answered:
             continue
-        reply = client.post(f"/{method}", json={"X": rows.tolist()})
+        asked = rows[np.arange(count) % len(rows)]
+        reply = client.post(f"/{method}", json={"X": asked.tolist()})
         assert reply.status_code == 200, reply.text
         with np.errstate(all="ignore"):
-            own = getattr(estimator, method)(rows)
+            own = getattr(estimator, method)(asked)
         assert_same(reply.json["y_pred"], as_json(own))
 
 

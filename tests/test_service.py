@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -10,9 +11,15 @@ import pytest
 from flask.testing import FlaskClient
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.pipeline import make_pipeline
 
+from app.engines import ChosenEngine
+from app.errors import InvalidRows
+from app.service import Call
+from app.signature import Batch
 from tests.conftest import ClientMaker
 
 GATE = threading.Event()
@@ -82,6 +89,41 @@ def test_rows_that_need_too_much_memory_are_413(client: FlaskClient) -> None:
 
 def test_an_answer_of_another_length_is_never_sent(client: FlaskClient) -> None:
     assert client.post("/predict", json={"X": [[5.0]]}).status_code == 500
+
+
+def test_calls_that_come_together_share_one_of_the_engine_and_get_their_own_answers(
+    serve: ClientMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    forest = RandomForestClassifier(20, random_state=0).fit(X, y)
+    service = serve(forest, X).application.extensions["service"]
+    asked: list[int] = []
+    run = ChosenEngine.run
+
+    def counted(self: ChosenEngine, batch: Batch, method: str) -> Any:
+        asked.append(batch.rows)
+        return run(self, batch, method)
+
+    # Nothing that a client gets tells whether a call was shared.
+    monkeypatch.setattr(ChosenEngine, "run", counted)
+    bodies = [json.dumps({"X": X[start : start + 1 + start % 3].tolist()}).encode() for start in range(9)]
+    bodies.insert(4, b'{"X": [[1, 2]]}')
+    replies = service.answer_all([Call("predict", body, content_type="application/json") for body in bodies])
+    assert isinstance(replies.pop(4), InvalidRows)
+    assert asked == [18]
+    for start, reply in enumerate(replies):
+        rows = X[start : start + 1 + start % 3]
+        answer = json.loads(reply.body)["y_pred"]
+        assert answer == forest.predict(rows).tolist()
+
+
+def test_a_call_that_fails_hurts_none_of_those_it_came_with(client: FlaskClient) -> None:
+    service = client.application.extensions["service"]
+    bodies = [b'{"X": [[0.0]]}'] * 40
+    bodies[7] = b'{"X": [[3.0]]}'
+    replies = service.answer_all([Call("predict", body, content_type="application/json") for body in bodies])
+    assert isinstance(replies.pop(7), InvalidRows)
+    assert {reply.body for reply in replies} == {b'{"y_pred":[0.0]}'}
 
 
 def test_a_sparse_answer_is_made_dense(serve: ClientMaker) -> None:

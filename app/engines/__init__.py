@@ -6,8 +6,17 @@ labels alone, since its trees are float32, and a large dependency).
 """
 
 from app.engines.base import Answer, Engine
-from app.engines.choice import choose, rebuild
+from app.engines.choice import choose, log_fallback, rebuild
 from app.engines.chosen import ChosenEngine, LazySklearnEngine
 from app.engines.native import SklearnEngine
 
-__all__ = ["Answer", "ChosenEngine", "Engine", "LazySklearnEngine", "SklearnEngine", "choose", "rebuild"]
+__all__ = [
+    "Answer",
+    "ChosenEngine",
+    "Engine",
+    "LazySklearnEngine",
+    "SklearnEngine",
+    "choose",
+    "log_fallback",
+    "rebuild",
+]

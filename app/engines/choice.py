@@ -71,9 +71,11 @@ def choose(estimator: Any, signature: Signature, sample: Batch, random: Collecti
     rebuilt = next((form for form in forms if form.state is not None), None)
     if rebuilt is not None and rebuilt.state is not None:
         content = state.dump(rebuilt.state)
-    trials = _Trials(native, signature, forms, sample)
-    for method in signature.methods:
-        trials.run(method, [] if method in random else forms)
+    # Extreme rows overflow; what matters is whether the answers agree.
+    with np.errstate(all="ignore"):
+        trials = _Trials(native, signature, forms, sample)
+        for method in signature.methods:
+            trials.run(method, [] if method in random else forms)
     trials.settle()
     engine = ChosenEngine(trials.choice, forms, native)
     used = {name for sizes in trials.choice.values() for name in sizes.values()}
@@ -90,12 +92,19 @@ def choose(estimator: Any, signature: Signature, sample: Batch, random: Collecti
     return Chosen(engine, record | ({"why_not": why_none} if why_none else {}), files)
 
 
+def log_fallback(form: str) -> None:
+    """Say in the log that scikit-learn answers in the place of a form."""
+    log.warning("scikit-learn answers in place of %s, which cannot be built", form)
+
+
 def rebuild(
-    record: Mapping[str, Any], signature: Signature, files: Mapping[str, bytes], load: Callable[[], Any]
+    record: Mapping[str, Any],
+    signature: Signature,
+    files: Mapping[str, bytes],
+    load: Callable[[], Any],
+    fell_back: Callable[[str], None] = log_fallback,
 ) -> tuple[ChosenEngine, LazySklearnEngine]:
     """Build the engine of a loaded version: without its estimator where files are enough.
-
-    A form that cannot be built is told in the log and in the engine's ``fallbacks``.
 
     Parameters
     ----------
@@ -107,6 +116,9 @@ def rebuild(
         The contents of the version's files, by path.
     load
         Returns the fitted estimator.
+    fell_back
+        Is told the name of each form that was chosen and cannot be built, so that scikit-learn answers in its
+        place; in any thread, and later too where a form is built when it is first asked.
     """
     choice: Choice = record["choice"] if isinstance(record.get("choice"), Mapping) else {}
     native = LazySklearnEngine(load, signature)
@@ -124,10 +136,10 @@ def rebuild(
     else:
         # Large batches alone can wait for scikit-learn: a service of small ones starts without it.
         late = {(sizes["bulk"], method) for method, sizes in choice.items() if sizes.get("bulk", SKLEARN) not in there}
-        forms += [Form(name, {method: Deferred(built, name, method)}) for name, method in sorted(late)]
+        forms += [Form(name, {method: Deferred(built, name, method, fell_back)}) for name, method in sorted(late)]
     engine = ChosenEngine(choice, forms, native)
-    if engine.fallbacks:
-        log.warning("scikit-learn answers in place of %s, which cannot be built", ", ".join(engine.fallbacks))
+    for name in engine.fallbacks:
+        fell_back(name)
     return engine, native
 
 

@@ -72,10 +72,13 @@ class Deferred:
     It leaves the rows to scikit-learn where the form cannot be built.
     """
 
-    def __init__(self, build: Callable[[], Iterable[Form]], name: str, method: str) -> None:
+    def __init__(
+        self, build: Callable[[], Iterable[Form]], name: str, method: str, fell_back: Callable[[str], None]
+    ) -> None:
         self._build = build
         self._name = name
         self._method = method
+        self._fell_back = fell_back
         self._kernel: Kernel | None = None
 
     def __call__(self, data: Any) -> Answer:
@@ -84,6 +87,8 @@ class Deferred:
             self._kernel = next(
                 (form.kernels[self._method] for form in self._build() if form.name == self._name), _leave
             )
+            if self._kernel is _leave:
+                self._fell_back(self._name)
         return self._kernel(data)
 
 

@@ -1,8 +1,9 @@
 """Trees and forests: scikit-learn's own compiled descent, called without what is around it.
 
-For one row all trees are one: above them stand nodes that split on a further column, the number of the
-tree, so that a single call descends every tree (a call costs more than a descent). For several rows each
-tree is called directly. Both walk the nodes with scikit-learn's own code, so NaN and split points are its own.
+For few rows all trees are one: above them stand nodes that split on a further column, the number of the
+tree, so that a single call descends every tree (a call costs more than a descent). For more rows each
+tree is called directly, and where only labels are asked, a row is done once the trees that are left cannot change
+its label. All walk the nodes with scikit-learn's own code, so NaN and split points are its own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,14 @@ import numpy as np
 
 from app.engines import heads, masks
 from app.engines.base import Form, SplitPoints
-from app.engines.outputs import Scores, added, to_float32
+from app.engines.outputs import Scores, added, labels_of, to_float32
 from app.signature import Array
+
+# For more rows the further levels above merged trees cost more than the calls that they spare.
+_FEW_ROWS = 64
+# How often it is looked whether labels are settled, and how far rounding may move a sum of votes.
+_LOOKS = 10
+_ROUNDING = 1e-6
 
 
 def forms(estimator: Any) -> list[Form]:
@@ -45,38 +52,91 @@ def forms(estimator: Any) -> list[Form]:
         [nodes_of(tree) for tree in trees], None, head, "float32" if nan else "float32 finite", estimator.n_features_in_
     )
     found = masks.forms(state, thresholds)
-    if len(trees) > 1:
-        one = _mean_of_one(trees, cast)
-        found.append(Form("merged trees", heads.kernels(head, one), thresholds, rows="one"))
-    many = _mean_of_many(trees, cast)
-    rows = "many" if len(trees) > 1 else "any"
-    return [*found, Form("trees", heads.kernels(head, many), thresholds, rows=rows)]
-
-
-def _mean_of_one(trees: Sequence[Any], cast: Scores) -> Scores:
+    if len(trees) == 1:
+        return [*found, Form("trees", heads.kernels(head, _mean_of_many(trees, cast)), thresholds)]
     merged = MergedTrees(trees)
-    count = len(trees)
+    one, few, many = _mean_of_one(merged, cast), _mean_of_few(merged, cast), _mean_of_many(trees, cast)
+    kernels = heads.kernels(head, _by_rows(few, many))
+    if head["classes"] is not None and _are_shares(trees):
+        kernels["predict"] = labels_of(head["classes"], _by_rows(few, _votes_of_many(trees, cast)))
+    found.append(Form("merged trees", heads.kernels(head, one), thresholds, rows="one"))
+    return [*found, Form("trees", kernels, thresholds, rows="many")]
 
-    def mean(X: Array) -> Array:
-        return added(merged.values_at(cast(X))) / count
 
-    return mean
+def _by_rows(few: Scores, many: Scores) -> Scores:
+    return lambda X: few(X) if len(X) <= _FEW_ROWS else many(X)
+
+
+def _mean_of_one(merged: MergedTrees, cast: Scores) -> Scores:
+    return lambda X: added(merged.values_at(cast(X))) / merged.count
+
+
+def _mean_of_few(merged: MergedTrees, cast: Scores) -> Scores:
+    return lambda X: np.add.reduce(merged.values_of(cast(X))) / merged.count
 
 
 def _mean_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
-    predict = [tree.predict for tree in trees]
-    shape = trees[0].value.shape[1:]
-    flat = max(shape) if min(shape) == 1 else 0
+    predict = _callables(trees)
     count = len(trees)
 
     def mean(X: Array) -> Array:
         X = cast(X)
-        out: Array = predict[0](X).reshape(len(X), flat)
+        out = predict[0](X)
         for tree in predict[1:]:
-            out += tree(X).reshape(out.shape)
+            out += tree(X)
         return out if count == 1 else np.divide(out, count, out=out)
 
     return mean
+
+
+def _votes_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
+    """Make the kernel of sums of which the highest column, the label's, is that of the mean.
+
+    A tree moves two classes apart by 1 at most: what is further apart than there are trees left, stays so. Half of
+    the trees must have voted before that can be.
+    """
+    predict = _callables(trees)
+    count = len(trees)
+    step = max(1, count // _LOOKS)
+    looks = frozenset(range(count // 2 + 1, count, step))
+
+    def votes(X: Array) -> Array:
+        X = cast(X)
+        sums = predict[0](X)
+        out, where = sums, np.arange(len(X))
+        for number, tree in enumerate(predict[1:], start=2):
+            sums += tree(X)
+            if number in looks:
+                best = np.partition(sums, -2, axis=1)
+                open_ = best[:, -1] - best[:, -2] <= count - number + _ROUNDING
+                if out is not sums:
+                    out[where] = sums
+                X, where, sums = X[open_], where[open_], sums[open_]
+                if not len(X):
+                    return out
+        # As the mean, which may be a tie where the sums are none; nothing else is that close.
+        out[where] = sums / count
+        return out
+
+    return votes
+
+
+def _are_shares(trees: Sequence[Any]) -> bool:
+    """Tell whether the values of the trees are shares of classes, two or more: from 0 to 1."""
+    return all(
+        tree.value.shape[2] > 1 and tree.value.min() >= 0.0 and tree.value.max() <= 1.0 + _ROUNDING for tree in trees
+    )
+
+
+def _callables(trees: Sequence[Any]) -> list[Scores]:
+    """Return what gives a tree's values, shape (n, k), in an array of its own."""
+    shape = trees[0].value.shape[1:]
+    flat = max(shape) if min(shape) == 1 else 0
+
+    def callable_of(predict: Scores) -> Scores:
+        return lambda X: predict(X).reshape(len(X), flat)
+
+    return [callable_of(tree.predict) for tree in trees]
 
 
 class MergedTrees:
@@ -93,6 +153,7 @@ class MergedTrees:
 
         states = [tree.__getstate__() for tree in trees]
         n_features = trees[0].n_features
+        self.count = len(trees)
         nodes = merge_nodes([state["nodes"] for state in states], n_features, _NAMES)
         values = np.concatenate([np.zeros((len(trees) - 1, *states[0]["values"].shape[1:])), *_values(states)])
         state = {"max_depth": 0, "node_count": len(nodes), "nodes": nodes, "values": values}
@@ -103,6 +164,14 @@ class MergedTrees:
         self._values = merged.value.reshape(len(nodes), -1)
         self._rows = np.empty((len(trees), n_features + 1), dtype=np.float32)
         self._rows[:, -1] = np.arange(len(trees))
+
+    def values_of(self, rows: Array) -> Array:
+        """Return every tree's value for rows of float32, shape (n, n_features); shape (n_trees, n, k)."""
+        asked = np.empty((self.count, len(rows), rows.shape[1] + 1), dtype=np.float32)
+        asked[:, :, :-1] = rows
+        asked[:, :, -1] = self._rows[:, -1:]
+        leaves = self._apply(asked.reshape(-1, asked.shape[2])).reshape(asked.shape[:2])
+        return np.asarray(self._values.take(leaves, axis=0))
 
     def values_at(self, row: Array) -> Array:
         """Return every tree's value for one row of float32, shape (1, n_features); shape (n_trees, k)."""

@@ -61,6 +61,12 @@ class Metrics:
             ["model", "outcome"],
             registry=self._registry,
         )
+        self._fallbacks = Counter(
+            "maas_engine_fallbacks",
+            "Chosen forms that could not be built, so that scikit-learn answers in their place, by all workers.",
+            ["model", "form"],
+            registry=self._registry,
+        )
         self._version = Gauge(
             "maas_model_version",
             "The version that answers for a model.",
@@ -132,6 +138,10 @@ class Metrics:
     def model_refused(self, name: str, version: int) -> None:
         """Count a refusal."""
         self._loads.labels(name, "refused").inc()
+
+    def engine_fell_back(self, name: str, form: str) -> None:
+        """Count a form that could not be built."""
+        self._fallbacks.labels(name, form).inc()
 
     def model_serving(self, name: str, version: int) -> None:
         """Show the version that answers."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from app.server.http1 import Limits, Refusal, Request, RequestReader
 
 _CHUNK = 64 * 1024
+# Large bodies come in fewer parts.
+_BODY_CHUNK = 512 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -85,7 +87,7 @@ class Connection:
         Raises OSError where it broke.
         """
         try:
-            data = self._sock.recv(_CHUNK)
+            data = self._sock.recv(_BODY_CHUNK if self._reader.in_body else _CHUNK)
         except BlockingIOError:
             return True
         if not data:

@@ -30,6 +30,8 @@ _SPELLINGS = (
     "User-Agent",
     "X-API-Key",
     "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
     "X-Forwarded-Proto",
     "X-Real-IP",
     "X-Request-Id",

@@ -11,13 +11,10 @@ its latency. Sockets never block: a slow client holds a connection, not a thread
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import selectors
-import socket
 import time
-from collections import deque
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +23,7 @@ from gunicorn.config import PostRequest, PreRequest
 from gunicorn.workers.base import Worker
 
 from app import door
+from app.server.clients import Clients
 from app.server.connection import Connection, Patience
 from app.server.hotpath import HotPath, Target, match
 from app.server.http1 import Limits, Refusal, Request
@@ -37,10 +35,6 @@ from app.service import Reply
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.25
-_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-# Replies that a client does not take: beyond this nothing more is read from it.
-_MOST_UNSENT = 1024 * 1024
-_PAUSE_SECONDS = 1.0
 
 
 class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
@@ -48,11 +42,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connections: set[Connection] = set()
-        self.ready: deque[Connection] = deque()
-        self.accepting = False
         self.retiring = False
-        self.accept_again = 0.0
         self.next_sweep = 0.0
         self.serialiser = Serialiser()
         self.pace = Pace()
@@ -90,8 +80,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         while self.alive:
             self.turn(_SWEEP_SECONDS)
             if self.retiring:
-                self.listen(on=False)
-                if not self.connections and not self.jobs:
+                self.clients.listen(on=False)
+                if not self.clients and not self.jobs:
                     break
             if self.ppid != os.getppid():
                 log.info("the master is gone; stopping")
@@ -107,23 +97,29 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         settings = self.service.settings if self.service else None
         deadline = settings.request_timeout if settings else float(cfg.timeout)
         self.jobs = Jobs(cfg.threads, settings.max_queue if settings else cfg.backlog, deadline, self.end_wait)
-        self.limits = Limits(
+        limits = Limits(
             line=cfg.limit_request_line,
             headers=cfg.limit_request_fields,
             header=cfg.limit_request_field_size,
             body=settings.max_body_bytes if settings else Limits().body,
         )
-        self.patience = Patience(idle=float(cfg.keepalive))
+        self.clients = Clients(
+            self.selector,
+            [listener.sock for listener in self.sockets],
+            cfg.worker_connections,
+            limits,
+            Patience(idle=float(cfg.keepalive)),
+        )
         self.hooked = cfg.pre_request is not PreRequest.pre_request or cfg.post_request is not PostRequest.post_request
         os.set_blocking(self.PIPE[0], False)
-        self.selector.register(self.PIPE[0], _READ, self.wake_up)
-        self.listen(on=True)
+        self.selector.register(self.PIPE[0], selectors.EVENT_READ, self.wake_up)
+        self.clients.listen(on=True)
 
     def turn(self, timeout: float) -> None:
         """Wait for sockets once, read what has come, answer what is whole."""
         for key, events in self.selector.select(timeout):
             if isinstance(key.data, Connection):
-                self.serve(key.data, events)
+                self.clients.serve(key.data, events)
             else:
                 key.data(key.fileobj)
         for job in self.jobs.finished():
@@ -140,30 +136,27 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         for job in self.jobs.overdue(now):
             detail = f"the answer was not ready within {self.jobs.deadline:g} seconds"
             self.reply_problem(job.connection, HTTPStatus.GATEWAY_TIMEOUT, detail, job.request)
-        for connection in [late for late in self.connections if late.until is not None and now >= late.until]:
+        for connection in self.clients.overdue(now):
             if connection.half_read() and not connection.lingering and not connection.unsent:
                 self.reply_problem(connection, HTTPStatus.REQUEST_TIMEOUT, "the request did not come in time")
             else:
-                self.drop(connection)
-        if self.alive and not self.retiring and not self.accepting:
-            self.listen(on=now >= self.accept_again and len(self.connections) < self.cfg.worker_connections)
+                self.clients.drop(connection)
+        if self.alive and not self.retiring:
+            self.clients.listen_again(now)
 
     def drain(self) -> None:
         """Take no new connections, finish what is in flight, and close."""
-        self.listen(on=False)
+        self.clients.listen(on=False)
         end = time.monotonic() + self.cfg.graceful_timeout
         # What lies in the sockets already was sent before anybody could know.
         self.turn(0)
-        for listener in self.sockets:
-            listener.sock.close()  # refused at once is better than waiting for nobody
+        self.clients.stop_listening()  # refused at once is better than waiting for nobody
         while time.monotonic() < end:
-            for connection in [idle for idle in self.connections if idle.idle and not idle.lingering]:
-                self.drop(connection)
-            if not self.connections and not self.jobs:
+            self.clients.drop_idle()
+            if not self.clients and not self.jobs:
                 break
             self.turn(0.05)
-        for connection in list(self.connections):
-            self.drop(connection)
+        self.clients.drop_all()
         self.jobs.stop()
 
     def wake_up(self, pipe: int) -> None:
@@ -177,93 +170,6 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         with contextlib.suppress(BlockingIOError):
             os.write(self.PIPE[1], b"\0")
 
-    # Connections
-
-    def listen(self, *, on: bool) -> None:
-        """Accept connections, or leave them to the other workers."""
-        if on == self.accepting:
-            return
-        self.accepting = on
-        for listener in self.sockets:
-            if on:
-                listener.setblocking(False)
-                self.selector.register(listener.sock, _READ, self.accept)
-            else:
-                self.selector.unregister(listener.sock)
-
-    def accept(self, listener: socket.socket) -> None:
-        """Accept one connection; the next turn takes the next, so that workers share a rush."""
-        try:
-            sock, address = listener.accept()
-        except OSError as fault:
-            if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                log.error("no more connections can be accepted for now: %s", fault)
-                self.accept_again = time.monotonic() + _PAUSE_SECONDS
-                self.listen(on=False)
-            return
-        sock.setblocking(False)
-        inet = sock.family != socket.AF_UNIX
-        if inet:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = (str(address[0]), str(address[1])) if inet else ("", "")
-        connection = Connection(sock, client, self.limits, self.patience, time.monotonic())
-        self.connections.add(connection)
-        self.watch(connection)
-        if len(self.connections) >= self.cfg.worker_connections:
-            self.listen(on=False)
-
-    def watch(self, connection: Connection) -> None:
-        """Wait for what can happen next on a connection."""
-        events = _WRITE if connection.unsent else 0
-        if not connection.busy and connection.unsent < _MOST_UNSENT and not connection.peer_done:
-            events |= _READ
-        if events == connection.events:
-            return
-        if connection.events == 0:
-            self.selector.register(connection, events, connection)
-        elif events == 0:
-            self.selector.unregister(connection)
-        else:
-            self.selector.modify(connection, events, connection)
-        connection.events = events
-
-    def serve(self, connection: Connection, events: int) -> None:
-        """Send and receive what a connection can; it is ready where a request is whole."""
-        now = time.monotonic()
-        try:
-            if events & _WRITE:
-                connection.flush(now)
-                self.settle(connection, now)
-            if events & _READ and connection.events and not connection.read(now):
-                self.drop(connection)
-                return
-        except OSError:
-            self.drop(connection)
-            return
-        if connection.peer_done and not connection.busy and not connection.waiting:
-            # The end of what it says stays readable for ever: what is left to send is all that is waited for.
-            connection.closing = True
-            self.settle(connection, now)
-        elif not connection.busy:
-            self.go_on(connection)
-
-    def settle(self, connection: Connection, now: float) -> None:
-        """Watch on, or close where the last reply is out."""
-        if connection.closing and not connection.unsent and not connection.lingering and not connection.finish(now):
-            self.drop(connection)
-        elif connection.fileno() >= 0:
-            self.watch(connection)
-
-    def drop(self, connection: Connection) -> None:
-        """Close a connection at once."""
-        if connection not in self.connections:
-            return
-        self.connections.discard(connection)
-        if connection.events:
-            self.selector.unregister(connection)
-            connection.events = 0
-        connection.close()
-
     # Requests
 
     def answer_ready(self) -> None:
@@ -272,9 +178,10 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         Predictions that are whole in the same turn of the loop are answered together: those that ask the same
         may share a call of the engine, and nobody waits for company.
         """
-        while self.ready:
+        ready = self.clients.ready
+        while ready:
             together: list[tuple[Connection, Request, Target]] = []
-            for connection in [self.ready.popleft() for _ in range(len(self.ready))]:
+            for connection in [ready.popleft() for _ in range(len(ready))]:
                 asked = self.take_next(connection)
                 if asked is not None:
                     together.append(asked)
@@ -283,7 +190,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
     def take_next(self, connection: Connection) -> tuple[Connection, Request, Target] | None:
         """Take a connection's next request; a short prediction is returned, anything else is answered here."""
-        if connection.busy or connection.closing or not connection.waiting or connection not in self.connections:
+        if connection.busy or connection.closing or not connection.waiting or connection not in self.clients:
             return None
         request = connection.waiting.popleft()
         if isinstance(request, Refusal):
@@ -297,7 +204,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         else:
             started = time.perf_counter()
             self.reply(connection, request, self.respond(request, None, connection.client), started)
-            self.go_on(connection)
+            self.clients.go_on(connection)
         return None
 
     def answer_together(self, asked: list[tuple[Connection, Request, Target]]) -> None:
@@ -314,12 +221,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
                 self.pace.note(request, target, spent)
         for (connection, request, _), response in zip(asked, responses, strict=True):
             self.reply(connection, request, response, started)
-            self.go_on(connection)
-
-    def go_on(self, connection: Connection) -> None:
-        """Put a connection with more to answer back in the row."""
-        if connection.waiting:
-            self.ready.append(connection)
+            self.clients.go_on(connection)
 
     def is_short(self, request: Request, target: Target | None) -> bool:
         """Tell whether a request may be answered inline: expected to be short, and with nothing to wait for."""
@@ -365,18 +267,16 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             detail = "more requests are waiting than this service takes on; try again shortly"
             self.reply_problem(connection, HTTPStatus.SERVICE_UNAVAILABLE, detail, request, {"Retry-After": "1"})
             return
-        connection.busy = True
         job = self.jobs.start(connection, request, lambda: self.respond(request, target, connection.client))
-        connection.rest(job.until)
-        self.watch(connection)
+        self.clients.hold(connection, job.until)
 
     def finish_job(self, job: Job) -> None:
         """Send what a thread has answered."""
-        if job.connection not in self.connections or job.response is None:
+        if job.connection not in self.clients or job.response is None:
             return
         job.connection.busy = False
         self.reply(job.connection, job.request, job.response, job.started)
-        self.go_on(job.connection)
+        self.clients.go_on(job.connection)
 
     # Replies
 
@@ -388,7 +288,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             self.alive = False
         keep_alive = request.keep_alive and self.alive and not self.retiring
         data = self.serialiser.serialise(response, request, keep_alive=keep_alive)
-        self.send(connection, data, close=not keep_alive)
+        self.clients.send(connection, data, close=not keep_alive)
         if self.log.access_log_enabled:
             environ = make_environ(request, self.server_name(), connection.client)
             self.log.access(response, request, environ, timedelta(seconds=time.perf_counter() - started))
@@ -408,20 +308,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         connection.waiting.clear()
         connection.busy = False
         data = self.serialiser.serialise(response, request, keep_alive=False)
-        self.send(connection, data, close=True)
-
-    def send(self, connection: Connection, data: bytes, *, close: bool) -> None:
-        """Send bytes to a client; `close` ends the connection once it has them."""
-        now = time.monotonic()
-        connection.closing = connection.closing or close
-        try:
-            connection.send(data, now)
-        except OSError:
-            self.drop(connection)
-            return
-        if not connection.unsent:
-            connection.rest(now)
-        self.settle(connection, now)
+        self.clients.send(connection, data, close=True)
 
 
 def _as_response(reply: Reply) -> Response:

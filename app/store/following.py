@@ -6,6 +6,7 @@ hold on to it.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -32,6 +33,9 @@ class Observer(Protocol):
 
     def model_refused(self, name: str, version: int) -> None:
         """Take note that a version could not be loaded."""
+
+    def engine_fell_back(self, name: str, form: str) -> None:
+        """Take note that scikit-learn answers in the place of a form that cannot be built; from any thread."""
 
     def model_serving(self, name: str, version: int) -> None:
         """Take note that a version answers for its model from now on."""
@@ -205,7 +209,12 @@ class Follower:
         if loaded is not None and self._is_unchanged(loaded):
             return loaded
         try:
-            model = load_version(self._catalog, *key, allow_mismatch=self._allow_mismatch)
+            model = load_version(
+                self._catalog,
+                *key,
+                allow_mismatch=self._allow_mismatch,
+                fell_back=functools.partial(self._fell_back, key),
+            )
         except VersionRefused as fault:
             self._refuse(key, str(fault))
             return None
@@ -220,6 +229,10 @@ class Follower:
         self.touch(model)
         self._observer.model_loaded(*key)
         return model
+
+    def _fell_back(self, key: Key, form: str) -> None:
+        log.warning("model %s: version %d: scikit-learn answers in place of %s, which cannot be built", *key, form)
+        self._observer.engine_fell_back(key[0], form)
 
     def _is_unchanged(self, model: LoadedModel) -> bool:
         """Tell whether the store still means this model by its number; a store may be put in the place of another."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import joblib
 
-from app.engines import ChosenEngine, LazySklearnEngine, rebuild
+from app.engines import ChosenEngine, LazySklearnEngine, log_fallback, rebuild
 from app.errors import StoreError, VersionRefused
 from app.settings import Settings
 from app.signature import Signature
@@ -51,6 +52,10 @@ class LoadedModel:
         """Tell whether rows of several requests may share a call: measured to be independent of each other."""
         return self.manifest.engine.get("row_independent", {}).get(method) is True
 
+    def call_seconds(self, method: str) -> float:
+        """Return what a call takes beside its rows, as measured; 0 where it was not."""
+        return float(self.manifest.engine.get("cost_us", {}).get(method, {}).get("call", 0.0)) / 1e6
+
     @property
     def signature(self) -> Signature:
         """What it takes and gives."""
@@ -86,8 +91,18 @@ def load(name: str, version: int | None = None, *, root: Path | None = None) -> 
     return load_version(catalog, name, version, allow_mismatch=settings.allow_version_mismatch)
 
 
-def load_version(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool = False) -> LoadedModel:
-    """Check and load one version; raises StoreError or VersionRefused as :func:`load` does."""
+def load_version(
+    catalog: ModelStore,
+    name: str,
+    version: int,
+    *,
+    allow_mismatch: bool = False,
+    fell_back: Callable[[str], None] = log_fallback,
+) -> LoadedModel:
+    """Check and load one version; raises StoreError or VersionRefused as :func:`load` does.
+
+    `fell_back` is told of chosen forms that cannot be built (:func:`app.engines.rebuild`).
+    """
     folder = catalog.path(name, version)
     manifest = catalog.manifest(name, version)
     if (manifest.name, manifest.version) != (name, version):
@@ -97,7 +112,7 @@ def load_version(catalog: ModelStore, name: str, version: int, *, allow_mismatch
         raise VersionRefused(mismatch)
     content = read_verified(folder, manifest)
     engine, native = rebuild(
-        manifest.engine, manifest.signature, content, lambda: _unpickle(folder, content, warn=not mismatch)
+        manifest.engine, manifest.signature, content, lambda: _unpickle(folder, content, warn=not mismatch), fell_back
     )
     check_golden(engine, manifest.signature, manifest.golden)
     check_forms(engine, manifest.signature, manifest.golden)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from app.wire.values import Misfit, describe, read_column
 
 MAX_REPORTED = 10
 _LISTS = {list}
+_OBJECTS = {dict}
 _NUMBERS = {int, float}
 _NAMES_SHOWN = 20
 _LONGEST_NAME = 80
@@ -106,6 +108,9 @@ def from_rows(signature: Signature, rows: Sequence[Any], place: Place = NOWHERE,
 
 def from_records(signature: Signature, records: Sequence[Mapping[str, Any]], place: Place = NOWHERE) -> Batch:
     """Build a batch from rows given as ``{column: value}`` objects."""
+    columns = _plain_columns(signature, records)
+    if columns is not None:
+        return _from_named(signature, columns, len(records), place)
     found: list[BadValue] = []
     for row, record in enumerate(records):
         if not isinstance(record, dict):
@@ -118,6 +123,18 @@ def from_records(signature: Signature, records: Sequence[Mapping[str, Any]], pla
         raise refuse(found)
     columns = {column.name: [record[column.name] for record in records] for column in signature.required}
     return _from_named(signature, columns, len(records), place)
+
+
+def _plain_columns(signature: Signature, records: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
+    """Read objects with every column and nothing else, as nearly all are; None where a closer look is needed."""
+    names = signature.names
+    if len(names) == 1 or set(map(type, records)) != _OBJECTS or set(map(len, records)) != {len(names)}:
+        return None
+    try:
+        rows = list(map(itemgetter(*names), records))
+    except KeyError:
+        return None
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
 def from_columns(signature: Signature, columns: Mapping[str, Sequence[Any] | Array], place: Place = NOWHERE) -> Batch:

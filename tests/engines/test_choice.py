@@ -174,6 +174,20 @@ def test_large_batches_may_wait_for_the_estimator(forest: Any) -> None:
     assert engine.fallbacks == ()
 
 
+def test_a_form_that_is_built_late_and_cannot_be_is_told_then(forest: Any) -> None:
+    estimator, rows = forest
+    told: list[str] = []
+    sizes = {"one": "masks", "many": "masks", "bulk": "lost"}
+    signature = signature_of(estimator, rows)
+    engine, _ = rebuild(
+        {"choice": {"predict": sizes}}, signature, _masks(estimator, rows), lambda: estimator, told.append
+    )
+    assert told == []
+    large = batch_of(np.tile(rows, (2, 1)))
+    assert np.array_equal(engine.run(large, "predict"), estimator.predict(large.data))
+    assert told == ["lost"]
+
+
 def _masks(estimator: Any, rows: Any) -> dict[str, bytes]:
     from app.engines import matrix
 

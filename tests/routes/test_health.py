@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,16 @@ def test_metrics_count_what_was_answered(serve: ClientMaker, iris: Any) -> None:
     ):
         assert expected in lines
     assert any(line.startswith("maas_process_resident_memory_bytes{pid=") for line in lines)
+
+
+def test_metrics_count_engines_that_cannot_be_built(root: Path, client_of: ClientMaker, iris: Any) -> None:
+    path = store.save(*iris, name="model", root=root).path / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["engine"]["choice"]["predict"] = {"one": "lost", "many": "lost", "bulk": "lost"}
+    path.write_text(json.dumps(manifest))
+    client = client_of()
+    assert client.post("/predict", json={"X": [ROW]}).json == {"y_pred": [0]}
+    assert 'maas_engine_fallbacks_total{form="lost",model="model"} 1.0' in client.get("/metrics").text
 
 
 def test_an_unexpected_failure_is_opaque_outside_and_whole_in_the_log(

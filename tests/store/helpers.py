@@ -24,6 +24,9 @@ class Recorder:
     def model_refused(self, name: str, version: int) -> None:
         self.events.append(("refused", name, version))
 
+    def engine_fell_back(self, name: str, form: str) -> None:
+        self.events.append(("fell back", name, form))
+
     def model_serving(self, name: str, version: int) -> None:
         self.events.append(("serving", name, version))
 
