@@ -20,9 +20,11 @@ from app.signature import Array
 
 # For more rows the further levels above merged trees cost more than the calls that they spare.
 _FEW_ROWS = 64
-# How often it is looked whether labels are settled, and how far rounding may move a sum of votes.
+# It is looked after each tenth of the trees whether labels are settled; rounding may move a sum of votes so far.
 _LOOKS = 10
 _ROUNDING = 1e-6
+# So many rows at a time keep what is in work within the cache.
+_BLOCK = 512
 
 
 def forms(estimator: Any) -> list[Form]:
@@ -58,7 +60,7 @@ def forms(estimator: Any) -> list[Form]:
     one, few, many = _mean_of_one(merged, cast), _mean_of_few(merged, cast), _mean_of_many(trees, cast)
     kernels = heads.kernels(head, _by_rows(few, many))
     if head["classes"] is not None and _are_shares(trees):
-        kernels["predict"] = labels_of(head["classes"], _by_rows(few, _votes_of_many(trees, cast)))
+        kernels["predict"] = labels_of(head["classes"], _by_rows(few, _votes_of_many(trees, merged, cast)))
     found.append(Form("merged trees", heads.kernels(head, one), thresholds, rows="one"))
     return [*found, Form("trees", kernels, thresholds, rows="many")]
 
@@ -76,47 +78,52 @@ def _mean_of_few(merged: MergedTrees, cast: Scores) -> Scores:
 
 
 def _mean_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
-    predict = _callables(trees)
+    predict = [tree.predict for tree in trees]
+    shape = trees[0].value.shape[1:]
+    flat = max(shape) if min(shape) == 1 else 0
     count = len(trees)
 
     def mean(X: Array) -> Array:
         X = cast(X)
-        out = predict[0](X)
+        out: Array = predict[0](X).reshape(len(X), flat)
         for tree in predict[1:]:
-            out += tree(X)
+            out += tree(X).reshape(out.shape)
         return out if count == 1 else np.divide(out, count, out=out)
 
     return mean
 
 
-def _votes_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
+def _votes_of_many(trees: Sequence[Any], merged: MergedTrees, cast: Scores) -> Scores:
     """Make the kernel of sums of which the highest column, the label's, is that of the mean.
 
     A tree moves two classes apart by 1 at most: what is further apart than there are trees left, stays so. Half of
     the trees must have voted before that can be.
     """
-    predict = _callables(trees)
+    apply, first, values = [tree.apply for tree in trees], merged.first[:, None], merged.values
     count = len(trees)
-    step = max(1, count // _LOOKS)
-    looks = frozenset(range(count // 2 + 1, count, step))
+    ends = [*range(count // 2 + 1, count, max(1, count // _LOOKS)), count]
 
     def votes(X: Array) -> Array:
         X = cast(X)
-        sums = predict[0](X)
-        out, where = sums, np.arange(len(X))
-        for number, tree in enumerate(predict[1:], start=2):
-            sums += tree(X)
-            if number in looks:
-                best = np.partition(sums, -2, axis=1)
-                open_ = best[:, -1] - best[:, -2] <= count - number + _ROUNDING
-                if out is not sums:
-                    out[where] = sums
-                X, where, sums = X[open_], where[open_], sums[open_]
-                if not len(X):
-                    return out
-        # As the mean, which may be a tie where the sums are none; nothing else is that close.
-        out[where] = sums / count
-        return out
+        blocks = [votes_of(X[start : start + _BLOCK]) for start in range(0, len(X), _BLOCK)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def votes_of(X: Array) -> Array:
+        out = np.empty((len(X), values.shape[1]))
+        where, begin, voted = np.arange(len(X)), 0, np.zeros((1, *out.shape))
+        for end in ends:
+            leaves = np.array([ask(X) for ask in apply[begin:end]])
+            leaves += first[begin:end]
+            # One after the other, as scikit-learn adds them.
+            sums = np.add.reduce(np.concatenate([voted, values.take(leaves, axis=0)]))
+            best = np.partition(sums, -2, axis=1)
+            unsettled = best[:, -1] - best[:, -2] <= count - end + _ROUNDING
+            out[where] = sums
+            X, where, voted, begin = X[unsettled], where[unsettled], sums[None, unsettled], end
+            if not len(X):
+                break
+        # What is settled is so before and after the division; a tie of means may be none of sums.
+        return np.divide(out, count, out=out)
 
     return votes
 
@@ -128,17 +135,6 @@ def _are_shares(trees: Sequence[Any]) -> bool:
     )
 
 
-def _callables(trees: Sequence[Any]) -> list[Scores]:
-    """Return what gives a tree's values, shape (n, k), in an array of its own."""
-    shape = trees[0].value.shape[1:]
-    flat = max(shape) if min(shape) == 1 else 0
-
-    def callable_of(predict: Scores) -> Scores:
-        return lambda X: predict(X).reshape(len(X), flat)
-
-    return [callable_of(tree.predict) for tree in trees]
-
-
 class MergedTrees:
     """Trees of scikit-learn as one, which takes the number of the tree as a further column.
 
@@ -146,6 +142,12 @@ class MergedTrees:
     ----------
     trees
         Fitted ``sklearn.tree._tree.Tree``, of the same number of features and outputs.
+
+    Attributes
+    ----------
+    count: how many trees they were.
+    values: each node's value, shape (n_nodes, k), a view of the tree's own memory.
+    first: the place of each tree's root, shape (n_trees,).
     """
 
     def __init__(self, trees: Sequence[Any]) -> None:
@@ -154,14 +156,14 @@ class MergedTrees:
         states = [tree.__getstate__() for tree in trees]
         n_features = trees[0].n_features
         self.count = len(trees)
+        self.first = np.cumsum([len(trees) - 1, *(tree.node_count for tree in trees[:-1])])
         nodes = merge_nodes([state["nodes"] for state in states], n_features, _NAMES)
         values = np.concatenate([np.zeros((len(trees) - 1, *states[0]["values"].shape[1:])), *_values(states)])
         state = {"max_depth": 0, "node_count": len(nodes), "nodes": nodes, "values": values}
         merged = Tree(n_features + 1, trees[0].n_classes, trees[0].n_outputs)
         merged.__setstate__(state | {"max_depth": max(map(_depth, states)) + len(trees).bit_length()})
         self._apply = merged.apply
-        # A view of the tree's own memory.
-        self._values = merged.value.reshape(len(nodes), -1)
+        self.values = merged.value.reshape(len(nodes), -1)
         self._rows = np.empty((len(trees), n_features + 1), dtype=np.float32)
         self._rows[:, -1] = np.arange(len(trees))
 
@@ -171,13 +173,13 @@ class MergedTrees:
         asked[:, :, :-1] = rows
         asked[:, :, -1] = self._rows[:, -1:]
         leaves = self._apply(asked.reshape(-1, asked.shape[2])).reshape(asked.shape[:2])
-        return np.asarray(self._values.take(leaves, axis=0))
+        return np.asarray(self.values.take(leaves, axis=0))
 
     def values_at(self, row: Array) -> Array:
         """Return every tree's value for one row of float32, shape (1, n_features); shape (n_trees, k)."""
         rows = self._rows.copy()
         rows[:, :-1] = row
-        return np.asarray(np.take(self._values, self._apply(rows), axis=0))
+        return np.asarray(np.take(self.values, self._apply(rows), axis=0))
 
 
 _NAMES = {"left": "left_child", "right": "right_child", "feature": "feature", "threshold": "threshold"}
