@@ -20,11 +20,11 @@ from app.signature import Array
 
 # For more rows the further levels above merged trees cost more than the calls that they spare.
 _FEW_ROWS = 64
+# The values of more rows in all trees leave the processor's cache: they are added up tree by tree.
+_SEVERAL_ROWS = 512
 # It is looked after each tenth of the trees whether labels are settled; rounding may move a sum of votes so far.
 _LOOKS = 10
 _ROUNDING = 1e-6
-# So many rows at a time keep what is in work within the cache.
-_BLOCK = 512
 
 
 def forms(estimator: Any) -> list[Form]:
@@ -57,16 +57,16 @@ def forms(estimator: Any) -> list[Form]:
     if len(trees) == 1:
         return [*found, Form("trees", heads.kernels(head, _mean_of_many(trees, cast)), thresholds)]
     merged = MergedTrees(trees)
-    one, few, many = _mean_of_one(merged, cast), _mean_of_few(merged, cast), _mean_of_many(trees, cast)
-    kernels = heads.kernels(head, _by_rows(few, many))
+    found.append(Form("merged trees", heads.kernels(head, _mean_of_one(merged, cast)), thresholds, rows="one"))
+    few, many = _mean_of_few(merged, cast), _mean_of_many(trees, cast)
+    kernels = heads.kernels(head, _by_rows(few, many, many))
     if head["classes"] is not None and _are_shares(trees):
-        kernels["predict"] = labels_of(head["classes"], _by_rows(few, _votes_of_many(trees, merged, cast)))
-    found.append(Form("merged trees", heads.kernels(head, one), thresholds, rows="one"))
+        kernels["predict"] = labels_of(head["classes"], _by_rows(few, _votes(trees, merged, cast), many))
     return [*found, Form("trees", kernels, thresholds, rows="many")]
 
 
-def _by_rows(few: Scores, many: Scores) -> Scores:
-    return lambda X: few(X) if len(X) <= _FEW_ROWS else many(X)
+def _by_rows(few: Scores, several: Scores, many: Scores) -> Scores:
+    return lambda X: few(X) if len(X) <= _FEW_ROWS else several(X) if len(X) <= _SEVERAL_ROWS else many(X)
 
 
 def _mean_of_one(merged: MergedTrees, cast: Scores) -> Scores:
@@ -93,7 +93,7 @@ def _mean_of_many(trees: Sequence[Any], cast: Scores) -> Scores:
     return mean
 
 
-def _votes_of_many(trees: Sequence[Any], merged: MergedTrees, cast: Scores) -> Scores:
+def _votes(trees: Sequence[Any], merged: MergedTrees, cast: Scores) -> Scores:
     """Make the kernel of sums of which the highest column, the label's, is that of the mean.
 
     A tree moves two classes apart by 1 at most: what is further apart than there are trees left, stays so. Half of
@@ -105,10 +105,6 @@ def _votes_of_many(trees: Sequence[Any], merged: MergedTrees, cast: Scores) -> S
 
     def votes(X: Array) -> Array:
         X = cast(X)
-        blocks = [votes_of(X[start : start + _BLOCK]) for start in range(0, len(X), _BLOCK)]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-    def votes_of(X: Array) -> Array:
         out = np.empty((len(X), values.shape[1]))
         where, begin, voted = np.arange(len(X)), 0, np.zeros((1, *out.shape))
         for end in ends:
