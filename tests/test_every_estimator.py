@@ -102,11 +102,11 @@ def test_its_answers_over_http_are_its_own(name: str, serve: ClientMaker) -> Non
         if method not in answered:
             continue
         asked = rows[np.arange(count) % len(rows)]
-        reply = client.post(f"/{method}", json={"X": asked.tolist()})
+        reply = client.post(f"/{method}", json={"instances": asked.tolist()})
         assert reply.status_code == 200, reply.text
         with np.errstate(all="ignore"):
             own = getattr(estimator, method)(asked)
-        assert_same(reply.json["y_pred"], as_json(own))
+        assert_same(reply.json["predictions"], as_json(own))
 
 
 def assert_same(answer: Any, own: Any) -> None:

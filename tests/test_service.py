@@ -96,7 +96,9 @@ def test_calls_that_come_together_share_one_of_the_engine_and_get_their_own_answ
 ) -> None:
     X, y = load_breast_cancer(return_X_y=True)
     forest = RandomForestClassifier(20, random_state=0).fit(X, y)
-    service = serve(forest, X).application.extensions["service"]
+    client = serve(forest, X)
+    assert client.post("/predict", json={"X": X[:1].tolist()}).status_code == 200
+    service = client.application.extensions["service"]
     asked: list[int] = []
     run = ChosenEngine.run
 

@@ -37,7 +37,7 @@ class LazySklearnEngine:
     name = SKLEARN
 
     def __init__(self, load: Callable[[], Any], signature: Signature) -> None:
-        self._load = load
+        self._load: Callable[[], Any] | None = load
         self._signature = signature
         self._lock = threading.Lock()
         self._engine: SklearnEngine | None = None
@@ -61,8 +61,11 @@ class LazySklearnEngine:
     def _ready(self) -> SklearnEngine:
         with self._lock:
             if self._engine is None:
+                assert self._load is not None  # noqa: S101  # it goes with the first load
                 self._estimator = self._load()
                 self._engine = SklearnEngine(self._estimator, self._signature)
+                # It holds the bytes of the file, as many as the estimator's own.
+                self._load = None
             return self._engine
 
 

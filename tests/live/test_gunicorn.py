@@ -66,6 +66,7 @@ def test_promoting_under_load_loses_no_request_and_mixes_no_versions(gunicorn: S
         for version in range(2, 6):
             publish()
             wait_until(lambda version=version: versions_seen(server) == {version}, f"all workers serve {version}")
+        wait_until(lambda: load.faults or load.answers[-1][0] == 5, "the clients are answered by the last one")
     assert not load.faults
     assert all(values == [float(version)] * 3 for version, values in load.answers)
     assert {version for version, _ in load.answers} >= {1, 5}
