@@ -89,7 +89,7 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     type=click.Choice(["if-better", "always", "never"]),
     default="if-better",
     show_default=True,
-    help="Whether the new version answers from now on; if-better: not worse than the promoted one on the same rows.",
+    help="Whether the new version answers from now on; if-better: not worse than the promoted one by more than chance.",
 )
 @click.option("--refit", is_flag=True, help="Once evaluated, fit on all rows before saving.")
 @click.option("--pca", type=click.IntRange(1), metavar="N", help="Recipe forest: keep N principal components.")

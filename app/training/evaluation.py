@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from app.training.problem import Rows, Target, Task
 
@@ -44,12 +45,15 @@ def evaluate_baseline(y_train: Target, X_test: Rows, y_test: Target, task: Task)
     return evaluate(model, np.zeros((len(y_test), 1)), y_test, task)
 
 
-def score(model: Any, X: Rows, y: Target, task: Task) -> float:
-    """Return the task's main metric."""
-    from sklearn.metrics import accuracy_score, root_mean_squared_error
+def row_losses(model: Any, X: Rows, y: Target, task: Task) -> npt.NDArray[np.float64]:
+    """Return what each row adds to the main metric, shape (n,): 1 for a wrong class, else the squared error."""
+    predicted = np.asarray(model.predict(X))
+    return np.asarray(predicted != y if task == "classification" else (predicted - y) ** 2, dtype=np.float64)
 
-    predicted = model.predict(X)
-    return float(accuracy_score(y, predicted) if task == "classification" else root_mean_squared_error(y, predicted))
+
+def main_metric(losses: npt.NDArray[np.float64], task: Task) -> float:
+    """Return the task's main metric from its rows' losses."""
+    return 1.0 - float(losses.mean()) if task == "classification" else math.sqrt(losses.mean())
 
 
 def _classification(model: Any, X: Rows, y: Target) -> Metrics:

@@ -11,7 +11,7 @@ from app.store.showing import curl_line
 from app.training.data import read_table
 from app.training.datasets import read_dataset
 from app.training.errors import TrainingError
-from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline
+from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline, row_losses
 from app.training.fitting import Fitter
 from app.training.leakage import find_leaks
 from app.training.options import Options, choose_name
@@ -70,7 +70,8 @@ def train(options: Options, report: Report) -> Outcome:
     report.evaluated(metrics, baseline, leaks, problem)
 
     data = describe_data(table, problem, split, options)
-    challenger = Challenger(metrics, baseline, data, problem, split)
+    losses = row_losses(model, split.X_test, split.y_test, problem.task)
+    challenger = Challenger(metrics, losses, baseline, data, problem, split)
     decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
     if options.refit:
         with report.step(f"fitting again on all {len(problem.y):,} rows"):

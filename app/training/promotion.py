@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from app.errors import StoreError
 from app.store import LoadedModel, Manifest, ModelStore, load
-from app.training.evaluation import HIGHER_IS_BETTER, MAIN_METRIC, Metrics, score
+from app.training.evaluation import HIGHER_IS_BETTER, MAIN_METRIC, Metrics, main_metric, row_losses
 from app.training.problem import Problem, Rows
 from app.training.split import Split
 
 Rule = Literal["if-better", "always", "never"]
+
+RESAMPLINGS = 2000
+# A new version that is worse in a larger share of them is worse by more than chance: two-sided, 5 %.
+CERTAIN = 0.975
+_MOST_DRAWN = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -29,9 +36,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class Challenger:
-    """What is known of a newly trained model: its metrics and a baseline's on the held-out rows, and its data."""
+    """What is known of a newly trained model.
+
+    Attributes
+    ----------
+    metrics, baseline: its metrics, and a baseline's, on the held-out rows.
+    losses: what each held-out row adds to the main metric (``evaluation.row_losses``).
+    """
 
     metrics: Metrics
+    losses: npt.NDArray[np.float64]
     baseline: Metrics
     data: Mapping[str, Any]
     problem: Problem
@@ -39,10 +53,10 @@ class Challenger:
 
 
 def decide_promotion(rule: Rule, challenger: Challenger, *, name: str, store: Path) -> Decision:
-    """Compare the new model with the promoted version of `name` on the same held-out rows; a tie promotes.
+    """Compare the new model with the promoted version of `name` on the same held-out rows.
 
-    A promoted version that was refitted on all rows has seen the held-out ones; where the same rows
-    were held out before that, the metric it had on them then is taken instead.
+    It takes over unless it is worse by more than chance. A promoted version that was refitted on all rows has seen
+    the held-out ones; where the same rows were held out before that, the metric it had on them then is taken instead.
     """
     if rule == "always":
         return Decision(True, "as asked")
@@ -63,20 +77,52 @@ def compare(champion: LoadedModel, called: str, challenger: Challenger) -> Decis
     problem, split = challenger.problem, challenger.split
     metric = MAIN_METRIC[problem.task]
     manifest = champion.manifest
-    theirs = manifest.metrics.get(metric) if _refitted_on_these(manifest.data, challenger.data) else None
-    if theirs is None:
-        try:
-            rows = arrange_rows(split.X_test, problem, manifest)
-            theirs = score(champion.estimator, rows, split.y_test, problem.task)
-        except Exception as fault:  # whatever a stranger's estimator raises, the new version is not to fail
-            reason = (str(fault).splitlines() or [type(fault).__name__])[0]
-            return Decision(False, f"{called}, which is promoted, cannot be scored on these rows ({reason})")
-    ours = challenger.metrics[metric]
-    higher = HIGHER_IS_BETTER[metric]
-    better, equal = (ours > theirs) == higher, ours == theirs
+    if _refitted_on_these(manifest.data, challenger.data) and metric in manifest.metrics:
+        better, verdict = _compared(metric, challenger.metrics[metric], manifest.metrics[metric], called)
+        return Decision(better, verdict)
+    try:
+        rows = arrange_rows(split.X_test, problem, manifest)
+        losses = row_losses(champion.estimator, rows, split.y_test, problem.task)
+    except Exception as fault:  # whatever a stranger's estimator raises, the new version is not to fail
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+        return Decision(False, f"{called}, which is promoted, cannot be scored on these rows ({reason})")
+    better, verdict = _compared(metric, challenger.metrics[metric], main_metric(losses, problem.task), called)
+    if better:
+        return Decision(True, verdict)
+    share = _share_of_worse(challenger.losses - losses)
+    told = f"so in {share:.1%} of {RESAMPLINGS:,} resamplings of them"
+    if share > CERTAIN:
+        return Decision(False, f"{verdict}, {told}")
+    return Decision(True, f"{verdict}, which may be chance: {told}")
+
+
+def _compared(metric: str, ours: float, theirs: float, called: str) -> tuple[bool, str]:
+    """Return whether `ours` is at least as good, and that in words."""
+    # The same rows counted right make the same number, however it was added up.
+    equal = math.isclose(ours, theirs, rel_tol=1e-12)
+    better = (ours > theirs) == HIGHER_IS_BETTER[metric]
     relation = "equal to" if equal else "better than" if better else "worse than"
-    verdict = f"{metric} {ours:.4g} is {relation} {theirs:.4g} of {called} on the same held-out rows"
-    return Decision(better or equal, verdict)
+    return better or equal, f"{metric} {ours:.4g} is {relation} {theirs:.4g} of {called} on the same held-out rows"
+
+
+def _share_of_worse(apart: npt.NDArray[np.float64]) -> float:
+    """Return in which share of resamplings the rows' losses, `apart` from the champion's, are higher on average.
+
+    A paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993): rows are drawn anew, with
+    what both models made of each.
+    """
+    from scipy.stats import bootstrap
+
+    drawn = bootstrap(
+        (apart,),
+        np.mean,
+        n_resamples=RESAMPLINGS,
+        method="percentile",
+        # So many resamplings at a time bound the memory.
+        batch=max(1, _MOST_DRAWN // len(apart)),
+        rng=np.random.default_rng(0),
+    )
+    return float((drawn.bootstrap_distribution > 0).mean())
 
 
 def arrange_rows(X: Rows, problem: Problem, manifest: Manifest) -> Rows:
