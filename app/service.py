@@ -129,7 +129,7 @@ class Service:
     def _answer_together(self, members: Sequence[_Asked]) -> Iterator[Reply | Exception]:
         """Ask the engine once for all members; where that fails each is asked alone, so that none hurts another."""
         first = members[0]
-        if (len(members) - 1) * first.model.call_seconds(first.method) > _SHARING_SECONDS:
+        if len(members) > 1 and (len(members) - 1) * first.model.call_seconds(first.method) > _SHARING_SECONDS:
             try:
                 batch = Batch.join([asked.decoded.batch for asked in members])
                 answer = self._run(first.model, batch, first.method, first.output)

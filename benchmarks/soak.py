@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import logging
 import socket
 import statistics
 import struct
@@ -21,6 +22,8 @@ from app.store import ModelStore
 from benchmarks import servers
 from benchmarks.limits import serving
 from benchmarks.models import cases
+
+log = logging.getLogger(__name__)
 
 HEADING = "   s    MB  descriptors  threads    answers  wrong  promotions  refused  vanished"
 _SAMPLE_SECONDS = 10
@@ -100,7 +103,7 @@ def soak(seconds: int) -> Iterator[Sample]:
                 lambda: _vanish(port, tally),
                 promote,
             ]
-            threads = [threading.Thread(target=_until, args=(stop, client)) for client in clients]
+            threads = [threading.Thread(target=_until, args=(stop, client, tally)) for client in clients]
             for thread in threads:
                 thread.start()
             began = time.monotonic()
@@ -112,6 +115,7 @@ def soak(seconds: int) -> Iterator[Sample]:
                 stop.set()
                 for thread in threads:
                     thread.join()
+            yield _sample(time.monotonic() - began, process.pid, tally)
 
 
 def growth(samples: list[Sample]) -> float:
@@ -123,9 +127,15 @@ def growth(samples: list[Sample]) -> float:
     return fitted.slope * 3600
 
 
-def _until(stop: threading.Event, client: Callable[[], None]) -> None:
+def _until(stop: threading.Event, client: Callable[[], None], tally: _Tally) -> None:
+    """Let a client ask on and on; what it cannot get over counts as a wrong answer."""
     while not stop.is_set():
-        client()
+        try:
+            client()
+        except Exception as fault:
+            tally.add("wrong")
+            log.warning("a client failed: %s: %s", type(fault).__name__, fault)
+            stop.wait(1)
 
 
 def _sample(seconds: float, pid: int, tally: _Tally) -> Sample:

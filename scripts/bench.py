@@ -137,7 +137,7 @@ def soak(minutes: float) -> None:
         click.echo(str(sample))
     grown, last = growth(samples), samples[-1]
     click.echo(f"memory grew by {grown:+.2f} MB an hour; {last.wrong} wrong answers")
-    if grown > _MOST_GROWTH or last.wrong:
+    if grown > _MOST_GROWTH or last.wrong or not last.answers:
         sys.exit(1)
 
 

@@ -82,17 +82,22 @@ class Deferred:
         self._name = name
         self._method = method
         self._fell_back = fell_back
+        self._lock = threading.Lock()
         self._kernel: Kernel | None = None
 
     def __call__(self, data: Any) -> Answer:
         """Return the form's answer."""
-        if self._kernel is None:
-            self._kernel = next(
-                (form.kernels[self._method] for form in self._build() if form.name == self._name), _leave
-            )
-            if self._kernel is _leave:
-                self._fell_back(self._name)
-        return self._kernel(data)
+        return (self._kernel or self._ready())(data)
+
+    def _ready(self) -> Kernel:
+        with self._lock:
+            if self._kernel is None:
+                self._kernel = next(
+                    (form.kernels[self._method] for form in self._build() if form.name == self._name), _leave
+                )
+                if self._kernel is _leave:
+                    self._fell_back(self._name)
+            return self._kernel
 
 
 def _leave(data: Any) -> Answer:

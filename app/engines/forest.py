@@ -20,8 +20,9 @@ from app.signature import Array
 
 # For more rows the further levels above merged trees cost more than the calls that they spare.
 _FEW_ROWS = 64
-# The values of more rows in all trees leave the processor's cache: they are added up tree by tree.
+# The values of more rows in all trees, or of more cells, leave the processor's cache: they are added up tree by tree.
 _SEVERAL_ROWS = 512
+_MOST_CELLS = 200_000
 # It is looked after each tenth of the trees whether labels are settled; rounding may move a sum of votes so far.
 _LOOKS = 10
 _ROUNDING = 1e-6
@@ -59,14 +60,31 @@ def forms(estimator: Any) -> list[Form]:
     merged = MergedTrees(trees)
     found.append(Form("merged trees", heads.kernels(head, _mean_of_one(merged, cast)), thresholds, rows="one"))
     few, many = _mean_of_few(merged, cast), _mean_of_many(trees, cast)
-    kernels = heads.kernels(head, _by_rows(few, many, many))
+    most = _most_few(merged, estimator.n_features_in_)
+    kernels = heads.kernels(head, _by_rows([(most, few)], many))
     if head["classes"] is not None and _are_shares(trees):
-        kernels["predict"] = labels_of(head["classes"], _by_rows(few, _votes(trees, merged, cast), many))
+        votes = (_most_several(merged), _votes(trees, merged, cast))
+        kernels["predict"] = labels_of(head["classes"], _by_rows([(most, few), votes], many))
     return [*found, Form("trees", kernels, thresholds, rows="many")]
 
 
-def _by_rows(few: Scores, several: Scores, many: Scores) -> Scores:
-    return lambda X: few(X) if len(X) <= _FEW_ROWS else several(X) if len(X) <= _SEVERAL_ROWS else many(X)
+def _most_few(merged: MergedTrees, n_features: int) -> int:
+    """Return for how many rows all trees are asked in one call."""
+    return min(_FEW_ROWS, _MOST_CELLS // (merged.count * max(n_features + 1, merged.width)))
+
+
+def _most_several(merged: MergedTrees) -> int:
+    """Return for how many rows the values of all trees are gathered."""
+    return min(_SEVERAL_ROWS, _MOST_CELLS // (merged.count * merged.width))
+
+
+def _by_rows(limited: Sequence[tuple[int, Scores]], otherwise: Scores) -> Scores:
+    """Make the kernel that takes the first of those whose limit of rows is kept."""
+
+    def scores(X: Array) -> Array:
+        return next((few for most, few in limited if len(X) <= most), otherwise)(X)
+
+    return scores
 
 
 def _mean_of_one(merged: MergedTrees, cast: Scores) -> Scores:
@@ -74,6 +92,7 @@ def _mean_of_one(merged: MergedTrees, cast: Scores) -> Scores:
 
 
 def _mean_of_few(merged: MergedTrees, cast: Scores) -> Scores:
+    # From two rows on NumPy adds up the trees in their order, whatever k is; for one, see `added`.
     return lambda X: np.add.reduce(merged.values_of(cast(X))) / merged.count
 
 
@@ -105,7 +124,7 @@ def _votes(trees: Sequence[Any], merged: MergedTrees, cast: Scores) -> Scores:
 
     def votes(X: Array) -> Array:
         X = cast(X)
-        out = np.empty((len(X), values.shape[1]))
+        out = np.empty((len(X), merged.width))
         where, begin, voted = np.arange(len(X)), 0, np.zeros((1, *out.shape))
         for end in ends:
             leaves = np.array([ask(X) for ask in apply[begin:end]])
@@ -142,7 +161,7 @@ class MergedTrees:
     Attributes
     ----------
     count: how many trees they were.
-    values: each node's value, shape (n_nodes, k), a view of the tree's own memory.
+    values: each node's value, shape (n_nodes, width), a view of the tree's own memory.
     first: the place of each tree's root, shape (n_trees,).
     """
 
@@ -159,7 +178,8 @@ class MergedTrees:
         merged = Tree(n_features + 1, trees[0].n_classes, trees[0].n_outputs)
         merged.__setstate__(state | {"max_depth": max(map(_depth, states)) + len(trees).bit_length()})
         self._apply = merged.apply
-        self.values = merged.value.reshape(len(nodes), -1)
+        self.values: Array = merged.value.reshape(len(nodes), -1)
+        self.width = int(self.values.shape[1])
         self._rows = np.empty((len(trees), n_features + 1), dtype=np.float32)
         self._rows[:, -1] = np.arange(len(trees))
 

@@ -54,7 +54,10 @@ class LoadedModel:
 
     def call_seconds(self, method: str) -> float:
         """Return what a call takes beside its rows, as measured; 0 where it was not."""
-        return float(self.manifest.engine.get("cost_us", {}).get(method, {}).get("call", 0.0)) / 1e6
+        costs = self.manifest.engine.get("cost_us")
+        cost = costs.get(method) if isinstance(costs, dict) else None
+        call = cost.get("call") if isinstance(cost, dict) else None
+        return call / 1e6 if isinstance(call, int | float) else 0.0
 
     @property
     def signature(self) -> Signature:

@@ -48,6 +48,10 @@ def evaluate_baseline(y_train: Target, X_test: Rows, y_test: Target, task: Task)
 def row_losses(model: Any, X: Rows, y: Target, task: Task) -> npt.NDArray[np.float64]:
     """Return what each row adds to the main metric, shape (n,): 1 for a wrong class, else the squared error."""
     predicted = np.asarray(model.predict(X))
+    if predicted.shape == (len(y), 1):
+        predicted = predicted.ravel()
+    if predicted.shape != y.shape:
+        raise ValueError(f"its answers have the shape {predicted.shape}, and the target has {y.shape}")
     return np.asarray(predicted != y if task == "classification" else (predicted - y) ** 2, dtype=np.float64)
 
 

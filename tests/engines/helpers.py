@@ -50,7 +50,13 @@ def assert_same(chosen: Chosen, estimator: Any, X: Any) -> None:
     native = SklearnEngine(estimator, signature)
     rows = hard_rows(X, bool(signature.nullable.all()))
     for method in signature.methods:
-        for batch in (batch_of(rows[:100]), batch_of(rows), *each_row(batch_of(rows[::20]))):
+        for batch in (
+            batch_of(rows[:5]),
+            batch_of(rows[:40]),
+            batch_of(rows[:100]),
+            batch_of(rows),
+            *each_row(batch_of(rows[::20])),
+        ):
             _assert_same(chosen, native, batch, method)
 
 

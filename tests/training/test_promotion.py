@@ -40,7 +40,8 @@ def test_a_version_that_is_worse_by_no_more_than_chance_is_promoted(root: Path, 
 def test_quantities_are_compared_by_their_squared_errors(root: Path, off: float, promotes: bool) -> None:
     y = X[:, 0] * 2
     noise = np.random.default_rng(0).normal(size=HELD_OUT)
-    champion = KNeighborsRegressor(1).fit(X, y + np.concatenate([noise, np.zeros(800)]))
+    # Fitted on a column, it answers with a column, which is a vector all the same.
+    champion = KNeighborsRegressor(1).fit(X, (y + np.concatenate([noise, np.zeros(800)])).reshape(-1, 1))
     store.save(champion, X, "m", root=root)
     # As far off as the champion in other rows, or further off in all.
     losses = noise[::-1] ** 2 + off
