@@ -45,6 +45,10 @@ def _table(  # noqa: PLR0913  # each says another thing of the table
     for model in dict.fromkeys(figure["model"] for figure in figures):
         cells = [form.format(found[model, name]) if (model, name) in found else "" for name in names]
         peers = [found[model, name] for name in names if name not in _NO_PEERS and (model, name) in found]
-        ratio = f"{found[model, 'ours'] / best(peers):.2g}x" if peers and (model, "ours") in found else ""
+        ratio = _ratio(found[model, "ours"] / best(peers)) if peers and (model, "ours") in found else ""
         yield f"| {model} | " + " | ".join(cells) + f" | {ratio} |"
     yield ""
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.0f}x" if value >= 10 else f"{value:.1f}x" if value >= 1 else f"{value:.3f}x"  # noqa: PLR2004  # two digits
