@@ -115,15 +115,19 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def proportional_memory(pid: int) -> float:
-    """Return the memory of a process and all below it in MB; what several share counts once."""
+def proportional_memory(pid: int, kind: str = "Pss") -> float:
+    """Return the memory of a process and all below it in MB; what several share counts once.
+
+    The kind ``Pss_Anon`` leaves out files that are mapped: how much of a library's code counts depends on who else
+    on the machine runs it.
+    """
     kilobytes = 0
     for member in family(pid):
         try:
             lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))
     return kilobytes / 1024
 
 

@@ -145,7 +145,7 @@ def _sample(seconds: float, pid: int, tally: _Tally) -> Sample:
         with contextlib.suppress(OSError):
             descriptors += sum(1 for _ in Path(f"/proc/{member}/fd").iterdir())
             threads += sum(1 for _ in Path(f"/proc/{member}/task").iterdir())
-    return Sample(seconds, servers.proportional_memory(pid), descriptors, threads, **tally.counts)
+    return Sample(seconds, servers.proportional_memory(pid, "Pss_Anon"), descriptors, threads, **tally.counts)
 
 
 def _ask(port: int, name: str, case: Any, tally: _Tally, stop: threading.Event) -> None:
