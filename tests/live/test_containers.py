@@ -93,9 +93,13 @@ def test_an_empty_store_got_its_first_model_and_answers_through_nginx(compose: C
     assert answer.json == {"y_pred": [0]}
     assert answer.headers["X-Model-Name"] == "iris"
     assert answer.headers["Server"] == "nginx"
-    lines = [json.loads(line) for line in docker("logs", compose.container("nginx")).splitlines() if line[:1] == "{"]
-    logged = [line for line in lines if line["request_id"] == "from-the-test"]
-    assert [line["status"] for line in logged] == ["200"]
+
+    def logged() -> list[str]:
+        lines = [json.loads(line) for line in docker("logs", compose.container("nginx")).splitlines() if line[:1] == "{"]
+        return [line["status"] for line in lines if line["request_id"] == "from-the-test"]
+
+    # nginx writes what it has gathered once a second.
+    assert wait_until(logged, "the request is in the log") == ["200"]
 
 
 def test_a_model_trained_inside_answers_without_a_failed_request(compose: Compose) -> None:
