@@ -95,7 +95,9 @@ def test_an_empty_store_got_its_first_model_and_answers_through_nginx(compose: C
     assert answer.headers["Server"] == "nginx"
 
     def logged() -> list[str]:
-        lines = [json.loads(line) for line in docker("logs", compose.container("nginx")).splitlines() if line[:1] == "{"]
+        lines = [
+            json.loads(line) for line in docker("logs", compose.container("nginx")).splitlines() if line[:1] == "{"
+        ]
         return [line["status"] for line in lines if line["request_id"] == "from-the-test"]
 
     # nginx writes what it has gathered once a second.
