@@ -33,7 +33,6 @@ WORKERS = 4
 MODELS = 200
 _ROUNDS = 30
 _LARGE_ROWS = 22_000
-_JSON = "application/json"
 _NPY = "application/x-npy"
 
 

@@ -74,7 +74,7 @@ class Clients:
         for listener in self._listeners:
             if on:
                 listener.setblocking(False)
-                self._selector.register(listener, _READ, self.accept)
+                self._selector.register(listener, _READ, self._accept)
             else:
                 self._selector.unregister(listener)
 
@@ -89,7 +89,7 @@ class Clients:
         for listener in self._listeners:
             listener.close()
 
-    def accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         """Accept one connection; the next turn takes the next, so that workers share a rush."""
         try:
             sock, address = listener.accept()
