@@ -6,11 +6,11 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from processes import ROOT, Client, Load, Server, post_head, raw, wait_until
+from processes import ROOT, Answer, Client, Load, Server, post_head, raw, wait_until
 
 from app.store import ModelStore, Saved
 
@@ -25,13 +25,19 @@ def predict_three(client: Client) -> tuple[int, list[float]]:
     return answer.version, answer.json["y_pred"]
 
 
-def versions_seen(server: Server, times: int = 20) -> set[int]:
-    """Ask on new connections, so that every worker has its turn."""
-    seen = set()
+def versions_seen(server: Server) -> set[int]:
+    return {answer.version for answer in asked_on_new_connections(server, [[0, 1]])}
+
+
+def statuses_seen(server: Server, rows: list[list[float]]) -> set[int]:
+    return {answer.status for answer in asked_on_new_connections(server, rows)}
+
+
+def asked_on_new_connections(server: Server, rows: list[list[float]], times: int = 20) -> Iterator[Answer]:
+    """Ask so that every worker has its turn."""
     for _ in range(times):
         with server.client() as client:
-            seen.add(client.predict([[0, 1]]).version)
-    return seen
+            yield client.predict(rows)
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
@@ -99,7 +105,8 @@ def test_without_a_model_it_is_alive_and_not_ready_until_one_is_trained(gunicorn
     assert "Retry-After" in answer.headers
     assert "train" in answer.json["detail"]
     train(tmp_path / "store", "--dataset", "iris", "--name", "iris")
-    server.wait_for("/readyz")
+    # Each worker looks at the store by itself.
+    wait_until(lambda: statuses_seen(server, [[5.1, 3.5, 1.4, 0.2]]) == {200}, "every worker has the model")
     with server.client() as client:
         assert client.predict([[5.1, 3.5, 1.4, 0.2]]).json == {"y_pred": [0]}
 
