@@ -117,7 +117,7 @@ def main(**given: Any) -> None:
     try:
         _run(given)
     except (TrainingError, StoreError, SettingsError) as fault:
-        from app.training.report import printable
+        from app.training.progress import printable
 
         click.echo(f"error: {printable(str(fault))}", err=True)
         raise SystemExit(1) from None
@@ -125,14 +125,14 @@ def main(**given: Any) -> None:
 
 def _run(given: dict[str, Any]) -> None:
     from app.training.pipeline import train
+    from app.training.progress import Progress
     from app.training.recipes import RECIPES
-    from app.training.report import Report
 
     for option in _OWN_OPTIONS:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
             takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)
             raise click.UsageError(f"--{option} is for the recipe {takers}, not {given['recipe']}")
-    train(_options(given), Report())
+    train(_options(given), Progress())
 
 
 def _options(given: dict[str, Any]) -> Options:

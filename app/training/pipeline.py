@@ -17,11 +17,11 @@ from app.training.leakage import find_leaks
 from app.training.options import Options, choose_name
 from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem, drop_columns, frame_problem
+from app.training.progress import Progress
 from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns
-from app.training.report import Report
 from app.training.split import Split, split_rows
 from app.training.table import Table
 
@@ -40,8 +40,8 @@ class Outcome:
     curl: str
 
 
-def train(options: Options, report: Report) -> Outcome:
-    """Train one model as `options` ask, telling `report` what happens.
+def train(options: Options, progress: Progress) -> Outcome:
+    """Train one model as `options` ask, telling `progress` what happens.
 
     Raises
     ------
@@ -53,34 +53,34 @@ def train(options: Options, report: Report) -> Outcome:
     recipe = RECIPES[options.recipe]
     table = read_source(options, recipe)
     name = choose_name(options.name, table.source)
-    report.read(table)
+    progress.read(table)
     problem = make_problem(table, recipe, options)
-    report.found(problem)
+    progress.found(problem)
     split = split_rows(problem, options.test_size, options.seed)
     model = recipe.build(problem, options, len(split.y_train))
-    fitter = Fitter(recipe, options, report.say)
-    report.building(describe_pipeline(model), len(split.y_train), len(split.y_test))
+    fitter = Fitter(recipe, options, progress.say)
+    progress.building(describe_pipeline(model), len(split.y_train), len(split.y_test))
 
-    with report.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
+    with progress.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
         model = fitter.fit(model, split.X_train, split.y_train)
-    with report.step(f"evaluating on {len(split.y_test):,} held-out rows"):
+    with progress.step(f"evaluating on {len(split.y_test):,} held-out rows"):
         metrics = evaluate(model, split.X_test, split.y_test, problem.task)
         baseline = evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task)
         leaks = find_leaks(problem, split)
-    report.evaluated(metrics, baseline, leaks, problem)
+    progress.evaluated(metrics, baseline, leaks, problem)
 
     data = describe_data(table, problem, split, options)
     losses = row_losses(model, split.X_test, split.y_test, problem.task)
     challenger = Challenger(metrics, losses, baseline, data, problem, split)
     decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
     if options.refit:
-        with report.step(f"fitting again on all {len(problem.y):,} rows"):
+        with progress.step(f"fitting again on all {len(problem.y):,} rows"):
             model = fitter.fit(model, problem.X, problem.y)
-    with report.step("saving"):
+    with progress.step("saving"):
         saved = save(model, challenger, name=name, root=options.store, promote=decision.promote)
     manifest = store.ModelStore(options.store).manifest(saved.name, saved.version)
     curl = curl_line(manifest, f"localhost:{options.port}")
-    report.saved(saved, decision, curl)
+    progress.saved(saved, decision, curl)
     return Outcome(saved, decision, metrics, baseline, curl)
 
 

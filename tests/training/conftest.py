@@ -14,7 +14,7 @@ from rich.console import Console
 
 from app.training.options import Options
 from app.training.pipeline import Outcome, train
-from app.training.report import Report
+from app.training.progress import Progress
 
 Trainer = Callable[..., tuple[Outcome, str]]
 
@@ -50,7 +50,7 @@ def trainer(tmp_path: Path) -> Trainer:
     def run(**options: Any) -> tuple[Outcome, str]:
         printed = io.StringIO()
         console = Console(file=printed, highlight=False)
-        outcome = train(Options(**{"store": tmp_path / "models"} | options), Report(console))
+        outcome = train(Options(**{"store": tmp_path / "models"} | options), Progress(console))
         return outcome, printed.getvalue()
 
     return run

@@ -25,7 +25,7 @@ _PIPE_WIDTH = 120
 _PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
 
 
-class Report:
+class Progress:
     """Prints to a rich console; strangers' names are printed as they are, never read as markup."""
 
     def __init__(self, console: Console | None = None) -> None:
