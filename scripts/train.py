@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,22 @@ Estimators (--estimator)
 """
 
 _LARGEST_SEED = 2**32 - 1
+_OF_SEARCHES = ("budget", "trials", "jobs", "resume", "max_latency_ms", "max_size_mb")
 _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
+
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|min|sec)?")
+_UNITS = {None: 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def _seconds(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    """Read a time such as 90, 60s, 10m or 1h as seconds."""
+    if value is None:
+        return None
+    found = _TIME.fullmatch(value.strip())
+    if found is None or float(found[1]) == 0:
+        raise click.BadParameter(f"{value!r} is no time; write 60s, 10m or 1h")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 @click.command(epilog=_EXAMPLES, context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]})
@@ -100,6 +116,19 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     help="Recipe sgd: the learning rate's.",
 )
 @click.option("--penalty", type=click.Choice(["l2", "l1", "elasticnet"]), help="Recipe sgd: the weights'.")
+@click.option("--search", is_flag=True, help="Choose among many candidates, see below.")
+@click.option("--budget", metavar="TIME", callback=_seconds, help="Search: 60s, 10m or 1h.  [default: 60s]")
+@click.option("--trials", type=click.IntRange(1), metavar="N", help="Search: so many trials; the same model again.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Search: trials side by side.  [default: the cores]")
+@click.option("--resume", is_flag=True, help="Search: go on with the one that was interrupted.")
+@click.option("--objective", metavar="METRIC", help="What models are compared by.  [default: accuracy, rmse]")
+@click.option(
+    "--max-latency-ms",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MS",
+    help="Search: the most that answering one row may take.",
+)
+@click.option("--max-size-mb", type=click.FloatRange(0, min_open=True), metavar="MB", help="Search: the largest file.")
 def main(**given: Any) -> None:
     """Train a model from a table, evaluate it on rows held out, save it and promote it.
 
@@ -128,6 +157,14 @@ def _run(given: dict[str, Any]) -> None:
     from app.training.progress import Progress
     from app.training.recipes import RECIPES
 
+    if not given["search"]:
+        for option in _OF_SEARCHES:
+            if given[option]:
+                raise click.UsageError(f"--{option.replace('_', '-')} is for searches; give --search too")
+    elif given["recipe"] not in ("table", "text"):
+        raise click.UsageError(f"--search chooses the model itself; leave out --recipe {given['recipe']}")
+    elif given["estimator"] is not None:
+        raise click.UsageError("--search chooses the estimator itself; leave out --estimator")
     for option in _OWN_OPTIONS:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
             takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)

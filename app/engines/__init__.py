@@ -6,7 +6,7 @@ labels alone, since its trees are float32, and a large dependency).
 """
 
 from app.engines.base import Answer, Engine
-from app.engines.choice import choose, log_fallback, rebuild
+from app.engines.choice import choose, log_fallback, quickest, rebuild
 from app.engines.chosen import ChosenEngine, LazySklearnEngine
 from app.engines.native import SklearnEngine
 
@@ -18,5 +18,6 @@ __all__ = [
     "SklearnEngine",
     "choose",
     "log_fallback",
+    "quickest",
     "rebuild",
 ]

@@ -63,13 +63,14 @@ def _text_classifiers() -> dict[str, Family]:
     Its many small weights want little regularisation, and spam, complaints and the like are rare:
     each class weighs the same.
     """
-    from sklearn import linear_model, naive_bayes
+    from sklearn import linear_model, naive_bayes, svm
 
     return {
         "logistic": Family(
             lambda seed: linear_model.LogisticRegression(C=30.0, class_weight="balanced", max_iter=2000), scaled=False
         ),
         "naive-bayes": Family(lambda seed: naive_bayes.MultinomialNB(alpha=0.1), scaled=False),
+        "linear-svm": Family(lambda seed: svm.LinearSVC(random_state=seed), scaled=False),
     }
 
 
@@ -93,6 +94,7 @@ def _classifiers() -> dict[str, Family]:
         "lda": Family(lambda seed: discriminant_analysis.LinearDiscriminantAnalysis(), sparse=False),
         "knn": Family(lambda seed: neighbors.KNeighborsClassifier()),
         "svm": Family(lambda seed: svm.SVC(random_state=seed)),
+        "linear-svm": Family(lambda seed: svm.LinearSVC(random_state=seed)),
         "tree": Family(lambda seed: tree.DecisionTreeClassifier(min_samples_leaf=5, random_state=seed), scaled=False),
         "forest": Family(lambda seed: ensemble.RandomForestClassifier(random_state=seed), scaled=False),
         "extra-trees": Family(lambda seed: ensemble.ExtraTreesClassifier(random_state=seed), scaled=False),

@@ -25,6 +25,13 @@ class Options:
     store: the model store's folder.
     port: where the service listens, for the curl line.
     pca, epochs, schedule, penalty: for the recipes that take them; None is the recipe's own default.
+    search: whether to choose among many candidates; what follows is for searches.
+    budget: seconds that a search may take; None with `trials` is no limit.
+    trials: how many candidates are tried, whatever time that takes.
+    jobs: processes that try candidates side by side; None takes every core.
+    resume: whether to go on with a search that was interrupted.
+    objective: the metric that models are chosen by; None is the task's own.
+    max_latency_ms, max_size_mb: the most that one row may take, and the file.
     """
 
     store: Path
@@ -45,6 +52,14 @@ class Options:
     epochs: int | None = None
     schedule: str | None = None
     penalty: str | None = None
+    search: bool = False
+    budget: float | None = None
+    trials: int | None = None
+    jobs: int | None = None
+    resume: bool = False
+    objective: str | None = None
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
 
 
 def choose_name(name: str | None, source: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import sklearn
 
 from app import store
 from app.store.showing import curl_line
@@ -14,6 +17,7 @@ from app.training.errors import TrainingError
 from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline, row_losses
 from app.training.fitting import Fitter
 from app.training.leakage import find_leaks
+from app.training.metrics import find_metric
 from app.training.options import Options, choose_name
 from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem, drop_columns, frame_problem
@@ -22,11 +26,14 @@ from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns
+from app.training.selection import Found, Limits, Wish, select
 from app.training.split import Split, split_rows
 from app.training.table import Table
 
 # Enough rows to infer a signature and to choose golden rows from.
 _SAMPLE_ROWS = 2000
+# Seconds that a search takes unless told otherwise.
+DEFAULT_BUDGET = 60.0
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,25 @@ def train(options: Options, progress: Progress) -> Outcome:
     problem = make_problem(table, recipe, options)
     progress.found(problem)
     split = split_rows(problem, options.test_size, options.seed)
-    model = recipe.build(problem, options, len(split.y_train))
     fitter = Fitter(recipe, options, progress.say)
-    progress.building(describe_pipeline(model), len(split.y_train), len(split.y_test))
-
-    with progress.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
-        model = fitter.fit(model, split.X_train, split.y_train)
+    found: Found | None = None
+    if options.search:
+        progress.divided(split)
+        found = select(
+            problem,
+            split,
+            make_wish(options, problem),
+            options.store / name,
+            tell_apart(table, problem),
+            progress.search,
+        )
+        model = found.model
+        progress.searched(found)
+    else:
+        model = recipe.build(problem, options, len(split.y_train))
+        progress.building(describe_pipeline(model), split)
+        with progress.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
+            model = fitter.fit(model, split.X_train, split.y_train)
     with progress.step(f"evaluating on {len(split.y_test):,} held-out rows"):
         metrics = evaluate(model, split.X_test, split.y_test, problem.task)
         baseline = evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task)
@@ -82,6 +102,32 @@ def train(options: Options, progress: Progress) -> Outcome:
     curl = curl_line(manifest, f"localhost:{options.port}")
     progress.saved(saved, decision, curl)
     return Outcome(saved, decision, metrics, baseline, curl)
+
+
+def make_wish(options: Options, problem: Problem) -> Wish:
+    """Return what is asked of a search; without a budget or a number of trials it is given a minute."""
+    seconds = options.budget if options.budget is not None or options.trials is not None else DEFAULT_BUDGET
+    return Wish(
+        metric=find_metric(options.objective, problem.task),
+        seconds=seconds,
+        trials=options.trials,
+        jobs=options.jobs or os.cpu_count() or 1,
+        seed=options.seed,
+        limits=Limits(options.max_latency_ms, options.max_size_mb),
+        resume=options.resume,
+    )
+
+
+def tell_apart(table: Table, problem: Problem) -> dict[str, Any]:
+    """Return what tells one search from another, beside its own settings."""
+    return {
+        "source": table.source,
+        "sha256": table.sha256,
+        "rows": len(problem.y),
+        "target": problem.target,
+        "columns": list(problem.columns.kinds),
+        "scikit-learn": sklearn.__version__,
+    }
 
 
 def read_source(options: Options, recipe: Recipe) -> Table:

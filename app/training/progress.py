@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
 from app.training.evaluation import Metrics
+from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem
 from app.training.promotion import Decision
+from app.training.selection import Finalist, Watcher, Wish
+from app.training.selection.plan import Plan, Result, Rung
+from app.training.split import Split
 from app.training.table import Table
 
 if TYPE_CHECKING:
     from app.store import Saved
+    from app.training.selection import Found
 
 _MOST_NAMES = 12
+_MOST_SETTINGS = 60
 _MOST_CLASSES = 20
 _PIPE_WIDTH = 120
+_MOST_SHOWN = 10
+_BAR = 30
 _PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
 
 
@@ -32,6 +41,7 @@ class Progress:
         self._console = console or Console(highlight=False)
         if not self._console.is_terminal:
             self._console.width = _PIPE_WIDTH
+        self.search = SearchProgress(self._console, self.say)
 
     def say(self, line: str, style: str = "") -> None:
         """Print one line, however long, without breaking it."""
@@ -62,10 +72,40 @@ class Progress:
         for note in problem.notes:
             self.say(f"note: {note}", "yellow")
 
-    def building(self, pipeline: str, n_train: int, n_test: int) -> None:
+    def divided(self, split: Split) -> None:
+        """Tell how many rows there are to learn from and how many are held out."""
+        self.say(f"split: {len(split.y_train):,} rows to learn from, {len(split.y_test):,} held out")
+
+    def building(self, pipeline: str, split: Split) -> None:
         """Tell the pipeline in one line, and the split."""
         self.say(f"pipeline: {pipeline}")
-        self.say(f"split: {n_train:,} rows to learn from, {n_test:,} held out")
+        self.divided(split)
+
+    def searched(self, found: Found) -> None:
+        """Show the finalists, what each costs to serve, and which was chosen."""
+        higher = found.told["higher_is_better"]
+        grid = _grid("finalist", found.told["objective"], "1 row", "1,000 rows", "file", "fit", "cpu", "energy", "")
+        for told in sorted(found.told["finalists"], key=lambda told: told["score"], reverse=higher):
+            verdict = "chosen" if told["chosen"] else told["refused"] or ("frontier" if told["on_frontier"] else "")
+            grid.add_row(
+                Text(_settled(told)),
+                f"{_number(told['score'])} ±{told['spread']:.2g}",
+                *(
+                    _with_unit(told[key], unit)
+                    for key, unit in (
+                        ("latency_one_ms", "ms"),
+                        ("latency_many_ms", "ms"),
+                        ("size_mb", "MB"),
+                        ("fit_seconds", "s"),
+                        ("cpu_seconds", "s"),
+                        ("energy_joules", "J"),
+                    )
+                ),
+                Text(printable(verdict)),
+                style="bold green" if told["chosen"] else "",
+            )
+        self._console.print(grid)
+        self.say(f"pipeline: {describe_pipeline(found.model)}")
 
     def evaluated(self, metrics: Metrics, baseline: Metrics, leaks: list[str], problem: Problem) -> None:
         """Show the metrics beside the baseline's, and those of each class."""
@@ -101,6 +141,16 @@ def printable(line: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
+def _settled(told: dict[str, Any]) -> str:
+    """Name a finalist with its settings, in short."""
+    settings = ", ".join(f"{name}={value}" for name, value in told["settings"].items())
+    return f"{told['family']} {settings}"[:_MOST_SETTINGS]
+
+
+def _with_unit(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.3g} {unit}"
+
+
 def _describe_target(problem: Problem) -> str:
     if problem.task == "regression":
         return f"regression, from {problem.y.min():g} to {problem.y.max():g}"
@@ -128,3 +178,76 @@ def _grid(first: str, *others: str) -> Grid:
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"  # noqa: PLR2004  # four digits and more
+
+
+class SearchProgress(Watcher):
+    """Shows a search: a live table and a bar in a terminal, a line for each improvement elsewhere."""
+
+    def __init__(self, console: Console, say: Callable[[str, str], None]) -> None:
+        self._console, self._say = console, say
+        self._live: Live | None = None
+        self._best: tuple[int, float] | None = None
+        self._plan: Plan | None = None
+
+    def began(self, wish: Wish, rungs: list[Rung], known: int) -> None:
+        """Say what is searched, and for how long."""
+        self._wish, self._rungs, self._best, self._plan = wish, rungs, None, None
+        budget = [f"{wish.seconds:g} s"] if wish.seconds is not None else []
+        budget += [f"{wish.trials} trials"] if wish.trials is not None else []
+        before = f", {known} results from before" if known else ""
+        self._say(f"searching by {wish.metric.name}: {' or '.join(budget)}, {wish.jobs} at a time{before} …", "")
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def tried(self, plan: Plan, result: Result, left: float | None) -> None:
+        """Show a result where it is the best of the furthest rung so far."""
+        self._plan = plan
+        if result.state == "finished" and (self._best is None or (result.trial.rung, result.score) > self._best):
+            self._best = (result.trial.rung, result.score)
+            if self._live is None:
+                self._say(f"  trial {len(plan.results)}: {self._shown(result)} {result.trial.candidate}", "")
+        self.tick(left)
+
+    def tick(self, left: float | None) -> None:
+        """Draw the table and the bar again."""
+        if self._live is not None and self._plan is not None:
+            self._live.update(Group(self._table(self._plan), Text(self._bar(left), style="dim")))
+
+    def ended(self, why: str) -> None:
+        """Put the live table away, and say why the search ended."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._say(f"  {why}; fitting and measuring the finalists …", "dim")
+
+    def measured(self, finalist: Finalist) -> None:
+        """Say what one finalist costs, where it cannot be had."""
+        if finalist.refused:
+            self._say(f"  {finalist.candidate.family}: {finalist.refused}", "yellow")
+
+    def _shown(self, result: Result) -> str:
+        metric = self._wish.metric
+        score = result.score if metric.higher_is_better else -result.score
+        rung = self._rungs[result.trial.rung]
+        return f"{metric.name} {_number(score)} on {rung.folds} fold{'s' * (rung.folds > 1)} of {rung.rows:,} rows,"
+
+    def _table(self, plan: Plan) -> Grid:
+        grid = _grid("candidate", self._wish.metric.name, "rows", "folds", "seconds")
+        for result in plan.best()[:_MOST_SHOWN]:
+            score = result.score if self._wish.metric.higher_is_better else -result.score
+            rung = self._rungs[result.trial.rung]
+            name = Text(printable(str(result.trial.candidate))[:_MOST_SETTINGS])
+            grid.add_row(name, _number(score), f"{rung.rows:,}", str(rung.folds), f"{result.seconds:.1f}")
+        return grid
+
+    def _bar(self, left: float | None) -> str:
+        tried = len(self._plan.results) if self._plan else 0
+        if left is not None and self._wish.seconds:
+            share = 1 - left / self._wish.seconds
+            told = f"{tried} trials, {left:.0f} s left; Ctrl-C takes the best so far"
+        else:
+            share = tried / (self._wish.trials or 1)
+            told = f"{tried} of {self._wish.trials} trials; Ctrl-C takes the best so far"
+        done = round(_BAR * min(1.0, max(0.0, share)))
+        return f"{'━' * done}{'╌' * (_BAR - done)} {told}"

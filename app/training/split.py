@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from app.training.errors import TrainingError
-from app.training.problem import Problem, Rows, Target
+from app.training.problem import Problem, Rows, Target, Task
 
 Chosen = npt.NDArray[np.intp] | slice
 
@@ -46,6 +46,16 @@ def split_rows(problem: Problem, test_size: float, seed: int) -> Split:
     if problem.task == "classification" and len(set(problem.y[train].tolist())) < 2:  # noqa: PLR2004  # two classes
         raise TrainingError(f"the rows to learn {problem.target!r} from are all of one class; two or more are needed")
     return Split(take_rows(problem.X, train), take_rows(problem.X, test), problem.y[train], problem.y[test])
+
+
+def make_folds(
+    split: Split, task: Task, n_folds: int, seed: int
+) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Divide the training rows for cross-validation: row numbers to fit on and to validate on."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    kind = StratifiedKFold if task == "classification" else KFold
+    return list(kind(n_folds, shuffle=True, random_state=seed).split(split.y_train, split.y_train))
 
 
 def take_rows(X: Rows, chosen: Chosen) -> Rows:

@@ -1,0 +1,160 @@
+"""The finalists: fitted on all training rows, measured as they would be served, and the choice among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from app import store
+from app.training.candidates import Candidate
+from app.training.problem import Problem, Rows
+from app.training.selection.plan import Result
+from app.training.selection.trying import Fitted
+
+# Of one family no more than so many come to the finals.
+_MOST_OF_A_FAMILY = 2
+FINALISTS = 6
+BLENDED = 3
+_SAMPLE_ROWS = 256
+# What one busy core draws beyond an idle one, in watts: servers' processors take 100 to 300 W for 8 to 64 cores.
+WATTS_PER_CORE = 8.0
+# Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
+_AS_GOOD = 0.25
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The serving budget: milliseconds for one row, megabytes on the disk; None is no limit."""
+
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate with its scores on the folds and what it costs to serve.
+
+    Attributes
+    ----------
+    scores: the objective of each fold, higher being better.
+    latency_one, latency_many: milliseconds for one row and for :data:`app.store.costing.MANY`.
+    engine: the form that answers one row.
+    size: megabytes of the joblib file.
+    refused: why it is not within the limits, or could not be fitted or measured.
+    """
+
+    candidate: Candidate
+    scores: tuple[float, ...]
+    path: Path
+    fitted: Fitted
+    latency_one: float = math.nan
+    latency_many: float = math.nan
+    engine: str = ""
+    size: float = math.nan
+    refused: str | None = None
+    step: str = ""
+
+    @property
+    def score(self) -> float:
+        """The mean over the folds, higher being better."""
+        return float(np.mean(self.scores))
+
+    def load(self) -> Any:
+        """Return the fitted pipeline, from the file that this training has just written."""
+        return joblib.load(self.path)
+
+
+def choose_finalists(best: Sequence[Result]) -> list[Result]:
+    """Return the best candidates, each family's best before another's third; `best` has the best first."""
+    by_family: dict[str, int] = {}
+    chosen: list[Result] = []
+    for result in best:
+        family = result.trial.candidate.family
+        if family != "dummy" and by_family.get(family, 0) < _MOST_OF_A_FAMILY:
+            by_family[family] = by_family.get(family, 0) + 1
+            chosen.append(result)
+    firsts = [result for place, result in enumerate(chosen) if place == _first_of(chosen, result)]
+    # The second best of the leading family is worth more than the best of the last.
+    seconds = [result for result in chosen if result not in firsts][:1]
+    return [*firsts[: FINALISTS - len(seconds)], *seconds]
+
+
+def _first_of(chosen: Sequence[Result], result: Result) -> int:
+    family = result.trial.candidate.family
+    return next(place for place, other in enumerate(chosen) if other.trial.candidate.family == family)
+
+
+def blend_of(best: Sequence[Result], spaces: Sequence[str]) -> Candidate | None:
+    """Return the blend of the best of the leading families; None where there are fewer than two."""
+    members: dict[str, Candidate] = {}
+    for result in best:
+        candidate = result.trial.candidate
+        if candidate.family in spaces and candidate.family not in members:
+            members[candidate.family] = candidate
+    chosen = tuple(members.values())[:BLENDED]
+    return Candidate("blend", {}, chosen) if len(chosen) > 1 else None
+
+
+def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Finalist:
+    """Return the finalist with what it costs to serve, refused where that is beyond the limits."""
+    if finalist.fitted.why is not None:
+        return replace(finalist, refused=f"cannot be fitted: {finalist.fitted.why}")
+    size = finalist.path.stat().st_size / 1e6
+    try:
+        cost = store.serving_cost(finalist.load(), X[:_SAMPLE_ROWS], problem.feature_names)
+    except Exception as fault:  # whatever an estimator raises, the others are not to suffer
+        return replace(finalist, size=size, refused=f"gives no answers: {str(fault).splitlines()[0]}")
+    found = replace(finalist, latency_one=cost.one * 1e3, latency_many=cost.many * 1e3, engine=cost.engine, size=size)
+    return replace(found, refused=_beyond(found, limits))
+
+
+def _beyond(finalist: Finalist, limits: Limits) -> str | None:
+    """Say which limit a finalist is beyond."""
+    if limits.max_latency_ms is not None and finalist.latency_one > limits.max_latency_ms:
+        return f"one row takes {finalist.latency_one:.3g} ms, more than {limits.max_latency_ms:g}"
+    if limits.max_size_mb is not None and finalist.size > limits.max_size_mb:
+        return f"{finalist.size:.3g} MB, more than {limits.max_size_mb:g}"
+    return None
+
+
+def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist | None:
+    """Return the best within the limits; of those that chance alone may have put behind it, the cheapest to serve.
+
+    The order of `families` tells what is cheap, not the latency that was measured: the same search is to choose
+    the same model again.
+    """
+    within = [finalist for finalist in finalists if finalist.refused is None]
+    if not within:
+        return None
+    best = max(within, key=lambda finalist: finalist.score)
+    as_good = [finalist for finalist in within if _is_as_good(finalist, best)]
+    ranks = {family: rank for rank, family in enumerate(families)}
+    return min(as_good, key=lambda finalist: (ranks.get(finalist.candidate.family, len(ranks)), -finalist.score))
+
+
+def _is_as_good(finalist: Finalist, best: Finalist) -> bool:
+    """Tell whether the folds' paired differences say next to nothing against a finalist."""
+    if finalist is best:
+        return True
+    count = min(len(finalist.scores), len(best.scores))
+    if count < 2:  # noqa: PLR2004  # no spread
+        return False
+    apart = np.subtract(best.scores[:count], finalist.scores[:count])
+    error = float(apart.std(ddof=1)) / math.sqrt(count)
+    return float(apart.mean()) <= _AS_GOOD * error
+
+
+def on_frontier(finalist: Finalist, others: Sequence[Finalist]) -> bool:
+    """Tell whether no other is at least as good in score, latency and size, and better in one."""
+    ours = (-finalist.score, finalist.latency_one, finalist.size)
+    for other in others:
+        theirs = (-other.score, other.latency_one, other.size)
+        if other is not finalist and theirs != ours and all(t <= o for t, o in zip(theirs, ours, strict=True)):
+            return False
+    return not math.isnan(finalist.latency_one)

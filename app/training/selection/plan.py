@@ -1,0 +1,197 @@
+"""What a search tries next: asynchronous successive halving over candidates, and neighbours of the best.
+
+Li et al., A System for Massively Parallel Hyperparameter Tuning (2020): every candidate begins on few rows or
+folds; whenever a rung has three times as many candidates as went on from it, its best goes on to the next,
+which has more. New settings are drawn from anywhere, or near the best that are known (as in Wu et al., Frugal
+Optimization for Cost-related Hyperparameters, 2021).
+
+Nothing here looks at a clock: what is proposed follows from the seed and the results so far, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from app.training.candidates import Candidate, Settings, Space
+
+State = Literal["finished", "stopped early", "failed"]
+
+# Of so many candidates of a rung, one goes on to the next.
+HALVING = 3
+_LEAST_ROWS = 2000
+_GROWTH = 4
+_FEW_ROWS = 2500
+_SOME_ROWS = 20_000
+_FOLDS = 5
+_REPEATS = 3
+# Shares of chance: of drawing anywhere, in any family, rather than near the best.
+_ANYWHERE = 0.25
+_FAMILIES_NEAR_THE_BEST = 3
+
+
+@dataclass(frozen=True)
+class Rung:
+    """How much a candidate is tried: on at most so many rows of each of the first so many folds."""
+
+    rows: int
+    folds: int
+
+
+def make_rungs(n_rows: int) -> list[Rung]:
+    """Return the rungs for so many rows to learn from; the last takes all of them."""
+    if n_rows <= _FEW_ROWS:
+        # Chance in the choice of the folds is all that tells candidates apart on few rows.
+        return [Rung(n_rows, 2), Rung(n_rows, _FOLDS), Rung(n_rows, _FOLDS * _REPEATS)]
+    rungs, rows = [], _LEAST_ROWS
+    while rows * _GROWTH <= n_rows * 2:
+        rungs.append(Rung(rows, 1))
+        rows *= _GROWTH
+    return [*rungs, Rung(n_rows, 1), *([Rung(n_rows, _FOLDS)] if n_rows <= _SOME_ROWS else [Rung(n_rows, 2)])]
+
+
+def count_folds(rungs: Sequence[Rung]) -> tuple[int, int]:
+    """Return how many folds there are to be, and of how many repeats."""
+    most = max(rung.folds for rung in rungs)
+    return _FOLDS, max(1, most // _FOLDS)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate to be tried on a rung, by its place among the rungs."""
+
+    candidate: Candidate
+    rung: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a trial.
+
+    Attributes
+    ----------
+    scores: the objective of each fold, higher being better (an error is negated).
+    seconds: how long it took.
+    why: why it failed or stopped early.
+    """
+
+    trial: Trial
+    scores: tuple[float, ...]
+    seconds: float
+    state: State = "finished"
+    why: str | None = None
+
+    @property
+    def score(self) -> float:
+        """The mean over the folds; minus infinity where there is none."""
+        return float(np.mean(self.scores)) if self.scores else -np.inf
+
+
+@dataclass
+class Plan:
+    """The decisions of a search; :meth:`learn` is told the results in the order in which they were proposed.
+
+    Attributes
+    ----------
+    spaces: what candidates are drawn from, the cheapest family first.
+    n_rungs: how many rungs there are.
+    results: what was learnt, in order.
+    """
+
+    spaces: Sequence[Space]
+    n_rungs: int
+    seed: int
+    results: list[Result] = field(default_factory=list)
+    _proposed: int = 0
+    _seen: set[tuple[str, int]] = field(default_factory=set)
+    _starts: list[Candidate] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Line the families' starts up: the first of each, then the second of each."""
+        most = max(len(space.starts) for space in self.spaces)
+        self._starts = [
+            Candidate(space.family, space.starts[place])
+            for place in range(most)
+            for space in self.spaces
+            if place < len(space.starts)
+        ]
+
+    def learn(self, result: Result) -> None:
+        """Take note of the next result."""
+        self.results.append(result)
+
+    def propose(self) -> Trial | None:
+        """Return what to try next; None where nothing new is left."""
+        rng = np.random.default_rng([self.seed, self._proposed])
+        self._proposed += 1
+        for rung in range(self.n_rungs - 2, -1, -1):
+            for result in self._going_on(rung):
+                trial = Trial(result.trial.candidate, rung + 1)
+                if self._is_new(trial):
+                    return trial
+        while self._starts:
+            trial = Trial(self._starts.pop(0), 0)
+            if self._is_new(trial):
+                return trial
+        for _ in range(20):
+            candidate = self._drawn(rng)
+            if candidate is None:
+                return None
+            trial = Trial(candidate, 0)
+            if self._is_new(trial):
+                return trial
+        return None
+
+    def at_rung(self, rung: int) -> list[Result]:
+        """Return the finished results of a rung, the best first; of equals the earlier."""
+        found = [result for result in self.results if result.trial.rung == rung and result.state == "finished"]
+        return sorted(found, key=lambda result: -result.score)
+
+    def best(self) -> list[Result]:
+        """Return each candidate's furthest result, the best first: by rung, then by score."""
+        furthest: dict[str, Result] = {}
+        for result in self.results:
+            if result.state == "finished":
+                known = furthest.get(result.trial.candidate.key)
+                if known is None or result.trial.rung > known.trial.rung:
+                    furthest[result.trial.candidate.key] = result
+        return sorted(furthest.values(), key=lambda result: (-result.trial.rung, -result.score))
+
+    def _is_new(self, trial: Trial) -> bool:
+        key = (trial.candidate.key, trial.rung)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _going_on(self, rung: int) -> list[Result]:
+        """Return who of a rung goes on: the best third and, from the first rung, the best of each family."""
+        found = self.at_rung(rung)
+        going = found[: len(found) // HALVING]
+        if rung == 0 and not self._starts:
+            firsts: dict[str, Result] = {}
+            for result in found:
+                firsts.setdefault(result.trial.candidate.family, result)
+            going += [result for result in firsts.values() if result not in going]
+        return going
+
+    def _drawn(self, rng: np.random.Generator) -> Candidate | None:
+        """Return settings from anywhere, or near one of the best that are known."""
+        spaces = [space for space in self.spaces if space.ranges]
+        if not spaces:
+            return None
+        by_family: dict[str, Result] = {}
+        for result in self.best():
+            by_family.setdefault(result.trial.candidate.family, result)
+        near = [space for name in by_family for space in spaces if space.family == name][:_FAMILIES_NEAR_THE_BEST]
+        if not near or rng.random() < _ANYWHERE:
+            space = spaces[int(rng.integers(len(spaces)))]
+            return Candidate(space.family, space.draw(rng))
+        # The best family has half of the draws, the next a quarter.
+        place = min(int(rng.geometric(0.5)) - 1, len(near) - 1)
+        space = near[place]
+        settings: Settings = by_family[space.family].trial.candidate.settings
+        return Candidate(space.family, space.neighbour(settings, rng))

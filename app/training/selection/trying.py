@@ -1,0 +1,192 @@
+"""Trying candidates: in processes of their own, which share the rows and can be ended when they take too long."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import resource
+import signal
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from app.training.candidates import Candidate, build
+from app.training.metrics import Metric, find_metric
+from app.training.problem import Problem, Rows, Target
+from app.training.selection.plan import Result, Rung, Trial
+from app.training.split import take_rows
+
+Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+# A fold's validation rows beyond so many tell nothing new.
+_MOST_VALIDATED = 10_000
+# After its first folds a candidate that is this many standard errors behind the best is given up.
+_HOPELESS = 4.0
+_LEAST_FOLDS = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the processes need to try candidates: the training rows and how they are divided.
+
+    Attributes
+    ----------
+    problem: its columns and container; the rows are left out of it.
+    X, y: the training rows.
+    folds: row numbers to fit on and to validate on, in an order drawn by chance.
+    objective: the metric's name.
+    """
+
+    problem: Problem
+    X: Rows
+    y: Target
+    folds: Sequence[Fold]
+    rungs: Sequence[Rung]
+    objective: str
+    seed: int
+
+    @property
+    def metric(self) -> Metric:
+        """The metric candidates are compared by."""
+        return find_metric(self.objective, self.problem.task)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A trial to be done; `known` are the scores of its first folds, `to_beat` is the best mean of its rung."""
+
+    trial: Trial
+    known: tuple[float, ...] = ()
+    to_beat: float | None = None
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A candidate to be fitted on all training rows and written to `path` with joblib."""
+
+    candidate: Candidate
+    path: Path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting cost: seconds by the clock, seconds of all processors, the most memory in MB beyond the rows'."""
+
+    seconds: float
+    cpu_seconds: float
+    memory_mb: float
+    why: str | None = None
+
+
+def run_trial(task: Task, order: Order) -> Result:
+    """Fit and validate a candidate on the folds of its rung; a fault of the estimator is part of the result."""
+    trial, metric = order.trial, task.metric
+    rung = task.rungs[trial.rung]
+    began = time.perf_counter()
+    scores = list(order.known)
+    for train, valid in task.folds[len(scores) : rung.folds]:
+        score, why = _score(task, trial.candidate, train[: rung.rows], valid[:_MOST_VALIDATED], metric)
+        if why is not None:
+            return Result(trial, tuple(scores), time.perf_counter() - began, "failed", why)
+        scores.append(score)
+        if len(scores) < rung.folds and _is_hopeless(scores, order.to_beat):
+            behind = f"{order.to_beat - float(np.mean(scores)):.4g} behind the best" if order.to_beat else "far behind"
+            why = f"after {len(scores)} of {rung.folds} folds, {behind}"
+            return Result(trial, tuple(scores), time.perf_counter() - began, "stopped early", why)
+    return Result(trial, tuple(scores), time.perf_counter() - began)
+
+
+def _score(
+    task: Task, candidate: Candidate, train: npt.NDArray[np.intp], valid: npt.NDArray[np.intp], metric: Metric
+) -> tuple[float, str | None]:
+    """Return the score on one fold, higher being better, or why there is none."""
+    try:
+        model = build(candidate, task.problem, task.seed)
+        with warnings.catch_warnings():
+            # A search meets settings that do not converge; their scores tell.
+            warnings.simplefilter("ignore")
+            model.fit(take_rows(task.X, train), task.y[train])
+            score = metric.of(model, take_rows(task.X, valid), task.y[valid])
+    except Exception as fault:  # settings drawn by chance make estimators raise anything; the rest goes on
+        return np.nan, _first_line(fault)
+    if not np.isfinite(score):
+        return np.nan, f"its {metric.name} is not defined on these rows"
+    return (score if metric.higher_is_better else -score), None
+
+
+def _is_hopeless(scores: list[float], to_beat: float | None) -> bool:
+    if to_beat is None or len(scores) < _LEAST_FOLDS:
+        return False
+    error = float(np.std(scores, ddof=1)) / np.sqrt(len(scores))
+    return bool(float(np.mean(scores)) + _HOPELESS * max(error, 1e-12) < to_beat)
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).splitlines() or [type(fault).__name__])[0][:200]
+
+
+def run_fitting(task: Task, fitting: Fitting) -> Fitted:
+    """Fit a candidate on all training rows, and measure what that takes."""
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    began = time.perf_counter()
+    model = build(fitting.candidate, task.problem, task.seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(task.X, task.y)
+    except Exception as fault:  # as above
+        return Fitted(0.0, 0.0, 0.0, _first_line(fault))
+    seconds = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    joblib.dump(model, fitting.path)
+    # Linux counts in kilobytes, macOS in bytes.
+    unit = 1e6 if os.uname().sysname == "Darwin" else 1e3
+    return Fitted(seconds, cpu, max(0.0, after.ru_maxrss - before.ru_maxrss) / unit)
+
+
+class Worker:
+    """A process that tries candidates one after another."""
+
+    def __init__(self, task_file: Path, threads: int) -> None:
+        # Not forked: a process in which OpenMP has run cannot be, and forks would share what they change.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, task_file, threads), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, order: Order | Fitting) -> None:
+        """Hand over what is to be done; :attr:`connection` is readable when the answer is there."""
+        self.connection.send(order)
+
+    def answer(self) -> Any:
+        """Return the answer; raises EOFError where the process has died."""
+        return self.connection.recv()
+
+    def stop(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+
+def _work(connection: Connection, task_file: Path, threads: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    task: Task = joblib.load(task_file, mmap_mode="r")
+    backend = joblib.parallel_config(backend="threading", n_jobs=threads)
+    with threadpool_limits(threads), backend, contextlib.suppress(EOFError, OSError):
+        while True:
+            order = connection.recv()
+            connection.send(run_fitting(task, order) if isinstance(order, Fitting) else run_trial(task, order))
