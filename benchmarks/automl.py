@@ -1,26 +1,26 @@
-"""The search against FLAML: the same rows, the same seconds, the same metric; and what the chosen model costs to serve."""
+"""The search against FLAML: the same rows, seconds and metric; and what the chosen model costs to serve."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 
 from app import store
 from app.engines.choice import seconds
 from app.store.golden import golden_batch
 from app.training.data import read_table
 from app.training.metrics import find_metric
-from app.training.pipeline import save
-from app.training.problem import Problem, drop_columns, frame_problem
+from app.training.problem import Problem, Rows, drop_columns, frame_problem
 from app.training.selection import Limits, Watcher, Wish, select
 from app.training.split import Split, take_rows
 
@@ -81,9 +81,9 @@ def contests(folder: Path, environments: Path, budget: float, splits: int, names
             split = _divided(problem, number)
             with tempfile.TemporaryDirectory() as scratch:
                 ours, our_ms, our_choice = _search(problem, split, chosen, budget, Path(scratch))
-                theirs, their_ms, their_choice = _flaml(
-                    problem, split, chosen, budget, Path(scratch), environments / "flaml" / "bin" / "python"
-                )
+                rows = Path(scratch) / "rows.joblib"
+                _write(rows, problem, split, chosen, budget)
+                theirs, their_ms, their_choice = _flaml(environments / "flaml" / "bin" / "python", rows)
             yield Contest(
                 chosen.file.split(".")[0],
                 chosen.shown,
@@ -108,7 +108,7 @@ def _divided(problem: Problem, seed: int) -> Split:
 
 def _search(problem: Problem, split: Split, chosen: Set, budget: float, scratch: Path) -> tuple[float, float, str]:
     wish = Wish(find_metric(chosen.objective, problem.task), budget, None, os.cpu_count() or 1, 0, Limits())
-    found = select(problem, split, wish, scratch / "store" / "m", {}, Watcher())
+    found = select(problem, split, wish, folder=scratch / "store" / "m", about={}, watcher=Watcher())
     value = find_metric(chosen.shown, problem.task).of(found.model, split.X_test, split.y_test)
     saved = store.save(
         found.model, split.X_train[:500], "m", root=scratch / "store", feature_names=problem.feature_names
@@ -116,21 +116,35 @@ def _search(problem: Problem, split: Split, chosen: Set, budget: float, scratch:
     loaded = store.load("m", saved.version, root=scratch / "store")
     batch = golden_batch(loaded.signature, loaded.manifest.golden.rows[:1])
     taken = seconds(lambda: loaded.engine.run(batch, "predict"))
-    return value, taken * 1e3, found.chosen.candidate.family
+    return value, taken * 1e3, found.candidate.family
 
 
-def _flaml(
-    problem: Problem, split: Split, chosen: Set, budget: float, scratch: Path, python: Path
-) -> tuple[float, float, str]:
-    from joblib import dump
+def _write(path: Path, problem: Problem, split: Split, chosen: Set, budget: float) -> None:
+    """Write the rows and what is asked, for FLAML."""
+    X_train, X_test = _as_plain(split.X_train), _as_plain(split.X_test)
+    rows = {"X_train": X_train, "y_train": split.y_train, "X_test": X_test, "y_test": split.y_test}
+    joblib.dump({**rows, "task": problem.task, "budget": budget, "metric": chosen.shown}, path)
 
-    rows = {"X_train": split.X_train, "y_train": split.y_train, "X_test": split.X_test, "y_test": split.y_test}
-    dump({**rows, "task": problem.task, "budget": budget, "metric": chosen.shown}, scratch / "rows.joblib")
+
+def _flaml(python: Path, rows: Path) -> tuple[float, float, str]:
     done = subprocess.run(
-        [str(python), str(_APP), str(scratch / "rows.joblib")], capture_output=True, text=True, check=False
+        [str(python), str(_APP), str(rows)],
+        # It may use every core, as the search does.
+        env={name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr)
-        raise SystemExit("FLAML failed")
+        raise SystemExit(f"FLAML failed: {done.stderr[-2000:]}")
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told["value"], told["ms"], told["choice"]
+
+
+def _as_plain(X: Rows) -> Any:
+    """Return a frame as arrays by name: FLAML's environment has no pyarrow to read its strings with."""
+    if not isinstance(X, pd.DataFrame):
+        return X
+    return {
+        str(name): X[name].to_numpy(dtype=object if pd.api.types.is_string_dtype(X[name].dtype) else None) for name in X
+    }

@@ -33,18 +33,21 @@ def main() -> None:
     """
 
 
-@main.command(context_settings=_HELP)
-@click.option("--peer", "names", multiple=True, type=click.Choice(_PEERS), default=_PEERS[:4], show_default=True)
-@click.option("--model", "models", multiple=True, type=click.Choice(_MODELS), default=_MODELS, show_default=True)
-@click.option("--rows", multiple=True, type=click.IntRange(1, 1000), default=(1, 100), show_default=True)
-@_seconds
-@click.option(
+_environments = click.option(
     "--environments",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path.home() / ".cache" / "model-as-a-service" / "peers",
     show_default=True,
     help="Where the peers' virtual environments are, or are made.",
 )
+
+
+@main.command(context_settings=_HELP)
+@click.option("--peer", "names", multiple=True, type=click.Choice(_PEERS), default=_PEERS[:4], show_default=True)
+@click.option("--model", "models", multiple=True, type=click.Choice(_MODELS), default=_MODELS, show_default=True)
+@click.option("--rows", multiple=True, type=click.IntRange(1, 1000), default=(1, 100), show_default=True)
+@_seconds
+@_environments
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each figure.")
 def peers(  # noqa: PLR0913, PLR0917  # click hands over each option by name
     names: tuple[str, ...],
@@ -75,6 +78,22 @@ def peers(  # noqa: PLR0913, PLR0917  # click hands over each option by name
                     click.echo(json.dumps(figure.as_dict()) if as_json else figure.as_line())
             except RuntimeError as fault:
                 click.echo(f"{name} with {case.name}: {fault}", err=True)
+
+
+@main.command(context_settings=_HELP)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--set", "names", multiple=True, metavar="NAME", help="titanic, penguins, diamonds, sms_spam.  [all]")
+@click.option("--budget", type=click.FloatRange(5), default=60, show_default=True, help="Seconds for each.")
+@click.option("--splits", type=click.IntRange(1, 20), default=3, show_default=True)
+@_environments
+def automl(folder: Path, names: tuple[str, ...], budget: float, splits: int, environments: Path) -> None:
+    """Search on files in FOLDER beside FLAML: the same rows and seconds; its environment needs flaml[automl].
+
+    FOLDER holds titanic.csv, penguins.csv and diamonds.csv.gz of seaborn-data, and sms_spam.tsv of UCI.
+    """
+    from benchmarks.automl import contests
+
+    _tell(contests(folder, environments, budget, splits, names))
 
 
 @main.command(context_settings=_HELP)

@@ -42,7 +42,7 @@ Estimators (--estimator)
 """
 
 _LARGEST_SEED = 2**32 - 1
-_OF_SEARCHES = ("budget", "trials", "jobs", "resume", "max_latency_ms", "max_size_mb")
+_OF_SEARCHES = ("budget", "trials", "jobs", "resume", "max_latency_ms", "max_size_mb", "compress")
 _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
 
 
@@ -129,6 +129,15 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
     help="Search: the most that answering one row may take.",
 )
 @click.option("--max-size-mb", type=click.FloatRange(0, min_open=True), metavar="MB", help="Search: the largest file.")
+@click.option("--compress", is_flag=True, help="Search: make the chosen model smaller and quicker if it stays as good.")
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0),
+    default=0.005,
+    show_default=True,
+    metavar="X",
+    help="Compress: what of the metric may be lost.",
+)
 def main(**given: Any) -> None:
     """Train a model from a table, evaluate it on rows held out, save it and promote it.
 

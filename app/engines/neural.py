@@ -33,11 +33,15 @@ _ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
 }
 
 
+_ANSWERING = ("predict", "predict_proba", "predict_log_proba", "_predict", "_forward_pass_fast")
+
+
 def describe(estimator: Any) -> dict[str, Any] | None:
     """Return the state of a perceptron's form; None where the estimator is none, or one of several labels."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-    if type(estimator) not in (MLPClassifier, MLPRegressor) or estimator.out_activation_ not in _ACTIVATIONS:
+    base = next((base for base in (MLPClassifier, MLPRegressor) if isinstance(estimator, base)), None)
+    if base is None or not _answers_as(type(estimator), base) or estimator.out_activation_ not in _ACTIVATIONS:
         return None
     state = {
         "kind": "neural",
@@ -51,6 +55,11 @@ def describe(estimator: Any) -> dict[str, Any] | None:
     if estimator._label_binarizer.y_type_ not in ("binary", "multiclass"):
         return None
     return state | {"classes": estimator.classes_}
+
+
+def _answers_as(kind: type, base: type) -> bool:
+    """Tell whether a class of somebody's own answers as scikit-learn's, from which it is derived, does."""
+    return all(getattr(kind, name, None) is getattr(base, name, None) for name in _ANSWERING)
 
 
 def build(state: Mapping[str, Any]) -> dict[str, Kernel]:

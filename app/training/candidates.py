@@ -23,6 +23,7 @@ _PREPARED = {field.name for field in fields(Preparation)}
 # What is set beside the estimator's own parameters.
 LOG_TARGET = "log_target"
 BLEND = "blend"
+WEIGHTS = "weights"
 _ROWS_TO_SPARE = 2000
 _SKEWNESS = 1.0
 
@@ -136,8 +137,16 @@ def build(candidate: Candidate, problem: Problem, seed: int) -> Any:
 
 def _made(family: Family, settings: Settings, seed: int) -> Any:
     layers = {"hidden_layer_sizes": _layers(settings["width"], settings["layers"])} if "layers" in settings else {}
-    own = {name: value for name, value in settings.items() if name not in ("width", "layers")}
-    return family.make(seed).set_params(**own, **layers)
+    own = {name: value for name, value in settings.items() if name not in ("width", "layers", WEIGHTS)}
+    estimator = family.make(seed).set_params(**own, **layers)
+    return _compact(estimator, settings[WEIGHTS]) if WEIGHTS in settings else estimator
+
+
+def _compact(network: Any, weights: str) -> Any:
+    from app.training.compact import CompactMLPClassifier, CompactMLPRegressor
+
+    kind = CompactMLPClassifier if hasattr(network, "predict_proba") else CompactMLPRegressor
+    return kind(weights=weights, **network.get_params(deep=False))
 
 
 def _layers(width: int, layers: int) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ class Options:
     resume: whether to go on with a search that was interrupted.
     objective: the metric that models are chosen by; None is the task's own.
     max_latency_ms, max_size_mb: the most that one row may take, and the file.
+    compress, max_loss: whether to make the chosen model smaller, and what of the metric that may cost.
     """
 
     store: Path
@@ -60,6 +61,8 @@ class Options:
     objective: str | None = None
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
+    compress: bool = False
+    max_loss: float = 0.005
 
 
 def choose_name(name: str | None, source: str) -> str:

@@ -72,9 +72,9 @@ def train(options: Options, progress: Progress) -> Outcome:
             problem,
             split,
             make_wish(options, problem),
-            options.store / name,
-            tell_apart(table, problem),
-            progress.search,
+            folder=options.store / name,
+            about=tell_apart(table, problem),
+            watcher=progress.search,
         )
         model = found.model
         progress.searched(found)
@@ -115,6 +115,7 @@ def make_wish(options: Options, problem: Problem) -> Wish:
         seed=options.seed,
         limits=Limits(options.max_latency_ms, options.max_size_mb),
         resume=options.resume,
+        max_loss=options.max_loss if options.compress else None,
     )
 
 

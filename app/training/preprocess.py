@@ -33,11 +33,13 @@ class Preparation:
     encode: categories one-hot, as codes (which trees can split), or as the mean of the target beside them
         (scikit-learn's TargetEncoder, cross-fitted; for many values).
     words: texts by words and pairs of words, by groups of 2 to 5 characters inside words, or by both.
+    components: the share of variance that principal components keep, which then take the columns' place; 1 is none.
     """
 
     scale: Literal["standard", "range"] = "standard"
     encode: Literal["one-hot", "codes", "target"] = "one-hot"
     words: Literal["words", "characters", "both"] = "words"
+    components: float = 1.0
 
 
 PLAIN = Preparation()
@@ -49,6 +51,7 @@ def build_pipeline(problem: Problem, family: Family, seed: int, preparation: Pre
     Missing values and unseen categories are taken in every column. Features that are all numbers
     go through no ColumnTransformer unless one of them is left out, for speed when serving.
     """
+    from sklearn.decomposition import PCA
     from sklearn.pipeline import Pipeline
 
     estimator = family.make(seed)
@@ -61,6 +64,8 @@ def build_pipeline(problem: Problem, family: Family, seed: int, preparation: Pre
         codes = len(problem.columns.of("category") + problem.columns.of("boolean"))
         if family.native and codes:
             estimator.set_params(categorical_features=list(range(codes)))
+    if preparation.components < 1:
+        steps = [*steps, ("components", PCA(preparation.components, svd_solver="full"))]
     return Pipeline([*steps, ("model", estimator)])
 
 

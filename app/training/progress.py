@@ -16,7 +16,8 @@ from app.training.evaluation import Metrics
 from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem
 from app.training.promotion import Decision
-from app.training.selection import Finalist, Watcher, Wish
+from app.training.selection import Watcher, Wish
+from app.training.selection.finals import Finalist
 from app.training.selection.plan import Plan, Result, Rung
 from app.training.split import Split
 from app.training.table import Table
@@ -225,6 +226,10 @@ class SearchProgress(Watcher):
         """Say what one finalist costs, where it cannot be had."""
         if finalist.refused:
             self._say(f"  {finalist.candidate.family}: {finalist.refused}", "yellow")
+
+    def shrunk(self, step: str, why_not: str) -> None:
+        """Say whether a way to make the model smaller was taken."""
+        self._say(f"  {step}: {why_not or 'taken'}", "" if why_not else "green")
 
     def _shown(self, result: Result) -> str:
         metric = self._wish.metric

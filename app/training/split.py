@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,10 @@ class Split:
     X_test: Rows
     y_train: Target
     y_test: Target
+
+    def of_train(self, rows: npt.NDArray[np.intp]) -> Split:
+        """Return the split with some of its training rows, by their numbers."""
+        return replace(self, X_train=take_rows(self.X_train, rows), y_train=self.y_train[rows])
 
 
 def split_rows(problem: Problem, test_size: float, seed: int) -> Split:

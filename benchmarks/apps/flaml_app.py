@@ -8,12 +8,15 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 from flaml import AutoML
 from sklearn import metrics
 
 warnings.simplefilter("ignore")
 rows = joblib.load(sys.argv[1])
 X_train, X_test, front = rows["X_train"], rows["X_test"], None
+if isinstance(X_train, dict):
+    X_train, X_test = pd.DataFrame(X_train), pd.DataFrame(X_test)
 if isinstance(X_train, list):
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -47,8 +50,5 @@ for _ in range(200):
     began = time.perf_counter()
     ask()
     taken.append(time.perf_counter() - began)
-print(
-    json.dumps(
-        {"value": float(np.asarray(value)), "ms": statistics.median(taken) * 1e3, "choice": str(automl.best_estimator)}
-    )
-)
+told = {"value": float(np.asarray(value)), "ms": statistics.median(taken) * 1e3, "choice": str(automl.best_estimator)}
+sys.stdout.write(json.dumps(told) + "\n")

@@ -16,6 +16,7 @@ from app.training.candidates import Candidate
 from app.training.problem import Problem, Rows
 from app.training.selection.plan import Result
 from app.training.selection.trying import Fitted
+from app.training.selection.wish import Limits
 
 # Of one family no more than so many come to the finals.
 _MOST_OF_A_FAMILY = 2
@@ -26,14 +27,6 @@ _SAMPLE_ROWS = 256
 WATTS_PER_CORE = 8.0
 # Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
 _AS_GOOD = 0.25
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The serving budget: milliseconds for one row, megabytes on the disk; None is no limit."""
-
-    max_latency_ms: float | None = None
-    max_size_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,6 @@ class Finalist:
     engine: str = ""
     size: float = math.nan
     refused: str | None = None
-    step: str = ""
 
     @property
     def score(self) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,7 @@ _ANYWHERE = 0.25
 _FAMILIES_NEAR_THE_BEST = 3
 
 
-@dataclass(frozen=True)
-class Rung:
+class Rung(NamedTuple):
     """How much a candidate is tried: on at most so many rows of each of the first so many folds."""
 
     rows: int

@@ -33,6 +33,8 @@ _MOST_VALIDATED = 10_000
 # After its first folds a candidate that is this many standard errors behind the best is given up.
 _HOPELESS = 4.0
 _LEAST_FOLDS = 2
+# Said of a trial whose process is no more: the system ends processes that take too much memory.
+DIED = "its process died, for want of memory?"
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,11 @@ class Worker:
         self.connection.send(order)
 
     def answer(self) -> Any:
-        """Return the answer; raises EOFError where the process has died."""
-        return self.connection.recv()
+        """Wait for the answer and return it; None where the process has died."""
+        try:
+            return self.connection.recv()
+        except EOFError:
+            return None
 
     def stop(self) -> None:
         """End the process at once."""

@@ -1,0 +1,212 @@
+"""The loop of a search: hands trials to processes, and what comes of them to the plan."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import connection
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from app.training.selection.journal import Journal
+from app.training.selection.plan import Plan, Result, Rung, Trial
+from app.training.selection.trying import DIED, Order, Worker
+from app.training.selection.wish import Watcher, Wish
+
+# A proposal is made once all but the last few before it are learnt: however many processes there are, the same.
+LOOKAHEAD = 4
+# So many trials in a row without a better one end a search.
+PATIENCE = 150
+# Of the budget for the search, what is kept for fitting and measuring the finalists.
+_SHARE_OF_FINALS = 0.25
+# One trial may take at most this share of the budget, or without a budget so many seconds.
+_SHARE_OF_TRIAL = 0.34
+_LONGEST_TRIAL = 3600.0
+_TICK_SECONDS = 0.25
+
+
+class _Busy(NamedTuple):
+    """What a process is at: the proposal's number, and since when."""
+
+    number: int
+    since: float
+
+
+class Loop:
+    """Tries what the plan proposes until the budget is used up.
+
+    Parameters
+    ----------
+    start
+        Starts a process that tries candidates.
+    stop
+        Is set when the user has had enough.
+    began
+        When the budget began to be used, by ``time.monotonic``.
+    """
+
+    def __init__(  # noqa: PLR0913  # what it works with
+        self,
+        plan: Plan,
+        rungs: list[Rung],
+        wish: Wish,
+        journal: Journal,
+        *,
+        start: Callable[[], Worker],
+        watcher: Watcher,
+        stop: threading.Event,
+        began: float,
+    ) -> None:
+        self._plan, self._rungs, self._wish, self._journal = plan, rungs, wish, journal
+        self._start, self._watcher, self._stop = start, watcher, stop
+        self._end = None if wish.seconds is None else began + wish.seconds * (1 - _SHARE_OF_FINALS)
+        self._workers: dict[Worker, _Busy | None] = {}
+        self._proposals: list[Trial] = []
+        # Results that came before those of earlier proposals.
+        self._early: dict[int, Result] = {}
+        self._exhausted = False
+        self._best: tuple[int, float] = (-1, -np.inf)
+        self._last_better = 0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left; None where there is no limit."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def run(self) -> str:
+        """Try, and return why no more is tried."""
+        self._workers = {self._start(): None for _ in range(self._wish.jobs)}
+        try:
+            while (why := self._why_over()) is None:
+                self._hand_out()
+                self._collect()
+            return why
+        finally:
+            for worker in self._workers:
+                worker.stop()
+
+    def _why_over(self) -> str | None:
+        learnt = len(self._plan.results)
+        if self._stop.is_set():
+            return f"stopped after {learnt} trials"
+        if self._wish.trials is not None and learnt >= self._wish.trials:
+            return f"all {learnt} trials are done"
+        if self.left == 0:
+            return f"the budget is used up after {learnt} trials"
+        if learnt - self._last_better >= PATIENCE:
+            return f"nothing better in the last {PATIENCE} of {learnt} trials"
+        if self._exhausted and learnt == len(self._proposals):
+            return f"nothing is left to try after {learnt} trials"
+        return None
+
+    def _hand_out(self) -> None:
+        """Give every idle process a trial, as far as the plan may propose one."""
+        for worker in [worker for worker, busy in self._workers.items() if busy is None]:
+            while self._may_propose():
+                trial = self._plan.propose()
+                if trial is None:
+                    self._exhausted = True
+                    return
+                number = len(self._proposals)
+                self._proposals.append(trial)
+                known = self._journal.find(trial) or self._too_long(trial)
+                if known is None:
+                    worker.ask(self._order(trial))
+                    self._workers[worker] = _Busy(number, time.monotonic())
+                    break
+                self._learn(number, known)
+
+    def _may_propose(self) -> bool:
+        proposed = len(self._proposals)
+        if self._exhausted or (self._wish.trials is not None and proposed >= self._wish.trials):
+            return False
+        return len(self._plan.results) > proposed - LOOKAHEAD
+
+    def _order(self, trial: Trial) -> Order:
+        """Return the order for a trial: what is known of its first folds, and what it has to beat."""
+        rows = self._rungs[trial.rung].rows
+        known = [
+            result.scores
+            for result in self._plan.results
+            if result.trial.candidate.key == trial.candidate.key
+            and result.state == "finished"
+            and self._rungs[result.trial.rung].rows == rows
+        ]
+        beaten = self._plan.at_rung(trial.rung)
+        return Order(trial, known[-1] if known else (), beaten[0].score if beaten else None)
+
+    def _too_long(self, trial: Trial) -> Result | None:
+        """Give a trial up that would not end in time, judged by what its candidate took on the rung below."""
+        if self.left is None or trial.rung == 0:
+            return None
+        before, now = self._rungs[trial.rung - 1], self._rungs[trial.rung]
+        for result in self._plan.results:
+            if (result.trial.candidate.key, result.trial.rung) == (trial.candidate.key, trial.rung - 1):
+                expected = result.seconds * (now.rows / before.rows) * (now.folds / before.folds)
+                if expected > self.left:
+                    why = f"would take some {expected:.0f} s, and {self.left:.0f} are left"
+                    return Result(trial, (), 0.0, "failed", why)
+        return None
+
+    def _collect(self) -> None:
+        """Wait a moment for results; end what takes too long."""
+        ready = connection.wait([worker.connection for worker in self._workers], _TICK_SECONDS)
+        longest = _LONGEST_TRIAL if self._wish.seconds is None else self._wish.seconds * _SHARE_OF_TRIAL
+        for worker, busy in list(self._workers.items()):
+            if busy is None:
+                continue
+            trial = self._proposals[busy.number]
+            if worker.connection in ready:
+                result: Result | None = worker.answer()
+                why = DIED
+            elif time.monotonic() - busy.since > longest:
+                result, why = None, f"took longer than {longest:.0f} s"
+            else:
+                continue
+            if result is None:
+                worker.stop()
+                del self._workers[worker]
+                self._workers[self._start()] = None
+                result = Result(trial, (), time.monotonic() - busy.since, "failed", why)
+            else:
+                self._workers[worker] = None
+            self._journal.write(result)
+            self._learn(busy.number, result)
+        self._watcher.tick(self.left)
+
+    def _learn(self, number: int, result: Result) -> None:
+        """Tell the plan every result whose turn it is."""
+        self._early[number] = result
+        while (turn := len(self._plan.results)) in self._early:
+            learnt = self._early.pop(turn)
+            self._plan.learn(learnt)
+            if learnt.state == "finished" and (learnt.trial.rung, learnt.score) > self._best:
+                self._best = (learnt.trial.rung, learnt.score)
+                self._last_better = len(self._plan.results)
+            self._watcher.tried(self._plan, learnt, self.left)
+
+
+@contextmanager
+def stop_asked() -> Iterator[threading.Event]:
+    """Let Ctrl-C and TERM end the search, not the training; asked a second time they end that too."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        # Signals are the main thread's.
+        yield asked
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,79 @@
+"""Where candidates are tried and fitted: the files that the processes read, and the processes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import joblib
+
+from app.training.selection.finals import Finalist
+from app.training.selection.plan import Result
+from app.training.selection.trying import DIED, Fitted, Fitting, Order, Task, Worker
+from app.training.split import Split
+
+
+class Workshop:
+    """Starts processes for a task, and fits finalists on all training rows; what it has written goes with it.
+
+    Parameters
+    ----------
+    task
+        The rows of the search, which may be a sample.
+    split
+        All training rows.
+    jobs
+        How many processes share the cores while candidates are tried.
+    """
+
+    def __init__(self, task: Task, split: Split, jobs: int) -> None:
+        self._task, self._split = task, split
+        self._threads = max(1, (os.cpu_count() or 1) // jobs)
+        self._fitted = 0
+
+    def __enter__(self) -> Self:
+        self._scratch = tempfile.TemporaryDirectory(prefix="maas-search-")
+        self._folder = Path(self._scratch.name)
+        joblib.dump(self._task, self._folder / "task.joblib")
+        whole = self._task
+        if len(self._split.y_train) != len(self._task.y):
+            whole = replace(self._task, X=self._split.X_train, y=self._split.y_train)
+            joblib.dump(whole, self._folder / "whole.joblib")
+        self._whole = self._folder / ("task.joblib" if whole is self._task else "whole.joblib")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._scratch.cleanup()
+
+    def start(self) -> Worker:
+        """Start a process that tries candidates."""
+        return Worker(self._folder / "task.joblib", self._threads)
+
+    def attempt(self, order: Order, patience: float | None) -> Result:
+        """Try one candidate with every core, for at most `patience` seconds."""
+        began = time.perf_counter()
+        worker = Worker(self._folder / "task.joblib", os.cpu_count() or 1)
+        try:
+            worker.ask(order)
+            if not worker.connection.poll(patience):
+                return Result(order.trial, (), time.perf_counter() - began, "failed", f"took over {patience:.0f} s")
+            result: Result | None = worker.answer()
+            return result or Result(order.trial, (), time.perf_counter() - began, "failed", DIED)
+        finally:
+            worker.stop()
+
+    def fit(self, result: Result) -> Finalist:
+        """Fit a candidate on all training rows with every core, in a process of its own so that its memory shows."""
+        self._fitted += 1
+        path = self._folder / f"model-{self._fitted}.joblib"
+        worker = Worker(self._whole, os.cpu_count() or 1)
+        try:
+            worker.ask(Fitting(result.trial.candidate, path))
+            fitted: Fitted | None = worker.answer()
+        finally:
+            worker.stop()
+        return Finalist(result.trial.candidate, result.scores, path, fitted or Fitted(0.0, 0.0, 0.0, DIED))
