@@ -23,7 +23,7 @@ _PREPARED = {field.name for field in fields(Preparation)}
 # What is set beside the estimator's own parameters.
 LOG_TARGET = "log_target"
 BLEND = "blend"
-WEIGHTS = "weights"
+WEIGHTS = "stored_as"
 _ROWS_TO_SPARE = 2000
 _SKEWNESS = 1.0
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.training.selection.journal import Journal
 from app.training.selection.plan import Plan, Result, Rung, Trial
-from app.training.selection.trying import DIED, Order, Worker
+from app.training.selection.trying import DIED, READY, Order, Worker
 from app.training.selection.wish import Watcher, Wish
 
 # A proposal is made once all but the last few before it are learnt: however many processes there are, the same.
@@ -26,13 +26,15 @@ _SHARE_OF_FINALS = 0.25
 # One trial may take at most this share of the budget, or without a budget so many seconds.
 _SHARE_OF_TRIAL = 0.34
 _LONGEST_TRIAL = 3600.0
+# So many failures without a single success end a search whose budget is used up.
+_ENOUGH_TO_DESPAIR = 3
 _TICK_SECONDS = 0.25
 
 
 class _Busy(NamedTuple):
-    """What a process is at: the proposal's number, and since when."""
+    """What a process is at: the proposal's number, and since when; no number while it starts."""
 
-    number: int
+    number: int | None
     since: float
 
 
@@ -79,7 +81,8 @@ class Loop:
 
     def run(self) -> str:
         """Try, and return why no more is tried."""
-        self._workers = {self._start(): None for _ in range(self._wish.jobs)}
+        for _ in range(self._wish.jobs):
+            self._start_one()
         try:
             while (why := self._why_over()) is None:
                 self._hand_out()
@@ -95,7 +98,7 @@ class Loop:
             return f"stopped after {learnt} trials"
         if self._wish.trials is not None and learnt >= self._wish.trials:
             return f"all {learnt} trials are done"
-        if self.left == 0:
+        if self.left == 0 and (self._plan.best() or learnt >= _ENOUGH_TO_DESPAIR):
             return f"the budget is used up after {learnt} trials"
         if learnt - self._last_better >= PATIENCE:
             return f"nothing better in the last {PATIENCE} of {learnt} trials"
@@ -159,24 +162,29 @@ class Loop:
         for worker, busy in list(self._workers.items()):
             if busy is None:
                 continue
-            trial = self._proposals[busy.number]
-            if worker.connection in ready:
-                result: Result | None = worker.answer()
-                why = DIED
-            elif time.monotonic() - busy.since > longest:
-                result, why = None, f"took longer than {longest:.0f} s"
-            else:
+            answered = worker.connection in ready
+            if busy.number is None:
+                if answered and worker.answer() == READY:
+                    self._workers[worker] = None
                 continue
+            taken = time.monotonic() - busy.since
+            if not answered and (taken <= longest or not self._plan.best()):
+                continue
+            result: Result | None = worker.answer() if answered else None
             if result is None:
                 worker.stop()
                 del self._workers[worker]
-                self._workers[self._start()] = None
-                result = Result(trial, (), time.monotonic() - busy.since, "failed", why)
+                self._start_one()
+                why = DIED if answered else f"took longer than {longest:.0f} s"
+                result = Result(self._proposals[busy.number], (), taken, "failed", why)
             else:
                 self._workers[worker] = None
             self._journal.write(result)
             self._learn(busy.number, result)
         self._watcher.tick(self.left)
+
+    def _start_one(self) -> None:
+        self._workers[self._start()] = _Busy(None, time.monotonic())
 
     def _learn(self, number: int, result: Result) -> None:
         """Tell the plan every result whose turn it is."""

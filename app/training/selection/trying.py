@@ -157,8 +157,12 @@ def run_fitting(task: Task, fitting: Fitting) -> Fitted:
     return Fitted(seconds, cpu, max(0.0, after.ru_maxrss - before.ru_maxrss) / unit)
 
 
+# What a process says once it has imported scikit-learn and read the rows; nobody's time is counted before.
+READY = "ready"
+
+
 class Worker:
-    """A process that tries candidates one after another."""
+    """A process that tries candidates one after another; its first answer is :data:`READY`."""
 
     def __init__(self, task_file: Path, threads: int) -> None:
         # Not forked: a process in which OpenMP has run cannot be, and forks would share what they change.
@@ -190,6 +194,7 @@ def _work(connection: Connection, task_file: Path, threads: int) -> None:
     # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task: Task = joblib.load(task_file, mmap_mode="r")
+    connection.send(READY)
     backend = joblib.parallel_config(backend="threading", n_jobs=threads)
     with threadpool_limits(threads), backend, contextlib.suppress(EOFError, OSError):
         while True:

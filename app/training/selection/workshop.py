@@ -55,9 +55,10 @@ class Workshop:
 
     def attempt(self, order: Order, patience: float | None) -> Result:
         """Try one candidate with every core, for at most `patience` seconds."""
-        began = time.perf_counter()
         worker = Worker(self._folder / "task.joblib", os.cpu_count() or 1)
         try:
+            worker.answer()
+            began = time.perf_counter()
             worker.ask(order)
             if not worker.connection.poll(patience):
                 return Result(order.trial, (), time.perf_counter() - began, "failed", f"took over {patience:.0f} s")
@@ -72,6 +73,7 @@ class Workshop:
         path = self._folder / f"model-{self._fitted}.joblib"
         worker = Worker(self._whole, os.cpu_count() or 1)
         try:
+            worker.answer()
             worker.ask(Fitting(result.trial.candidate, path))
             fitted: Fitted | None = worker.answer()
         finally:

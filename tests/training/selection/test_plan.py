@@ -1,0 +1,107 @@
+"""What a search tries next, decided from the results so far alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.training.candidates import Between, Candidate, OneOf, Space
+from app.training.selection.plan import HALVING, Plan, Result, Trial, make_rungs
+
+SPACES = [
+    Space("good", ({"a": 0.5}, {"a": 0.9}), {"a": Between(0, 1), "b": OneOf(("x", "y"))}),
+    Space("bad", ({"a": 0.5},), {"a": Between(0, 1)}),
+]
+Score = Callable[[Trial], float]
+
+
+def by_family(trial: Trial) -> float:
+    """Good is better than bad, and best where `a` is 1."""
+    return (1.0 if trial.candidate.family == "good" else 0.0) + trial.candidate.settings["a"]
+
+
+def played(plan: Plan, trials: int, score: Score = by_family) -> list[Trial]:
+    proposed = []
+    for _ in range(trials):
+        trial = plan.propose()
+        assert trial is not None
+        proposed.append(trial)
+        plan.learn(Result(trial, (score(trial),), 1.0))
+    return proposed
+
+
+def test_each_familys_start_comes_before_any_second_start() -> None:
+    assert [trial.candidate for trial in played(Plan(SPACES, 1, seed=0), 3)] == [
+        Candidate("good", {"a": 0.5}),
+        Candidate("bad", {"a": 0.5}),
+        Candidate("good", {"a": 0.9}),
+    ]
+
+
+def test_the_same_results_lead_to_the_same_proposals() -> None:
+    first, second, other = (played(Plan(SPACES, 3, seed), 40) for seed in (1, 1, 2))
+    assert first == second
+    assert first != other
+
+
+def test_one_of_three_goes_on_to_the_next_rung_and_it_is_the_best() -> None:
+    plan = Plan(SPACES, 2, seed=0)
+    played(plan, 60)
+    below, above = plan.at_rung(0), plan.at_rung(1)
+    gone_on = {result.trial.candidate.key for result in above}
+    # The best third is another one with every result: some have gone on that would not today.
+    assert len(above) < len(below) / 2
+    assert {result.trial.candidate.key for result in below[: len(below) // HALVING]} <= gone_on
+
+
+def test_the_best_of_each_family_is_tried_on_the_second_rung() -> None:
+    plan = Plan(SPACES, 3, seed=0)
+    played(plan, 40)
+    assert {result.trial.candidate.family for result in plan.at_rung(1)} == {"good", "bad"}
+
+
+def test_nothing_is_tried_twice() -> None:
+    trials = played(Plan(SPACES, 3, seed=0), 80)
+    assert len({(trial.candidate.key, trial.rung) for trial in trials}) == len(trials)
+
+
+def test_most_draws_are_near_what_is_best() -> None:
+    trials = played(Plan(SPACES, 1, seed=0), 100)
+    assert sum(trial.candidate.family == "good" for trial in trials) > 60
+    assert max(trial.candidate.settings["a"] for trial in trials) > 0.98
+
+
+def test_what_failed_does_not_go_on() -> None:
+    plan = Plan(SPACES[1:], 2, seed=0)
+    trial = plan.propose()
+    assert trial is not None
+    plan.learn(Result(trial, (), 1.0, "failed", "no"))
+    assert plan.best() == []
+    assert all(trial.rung == 0 for trial in played(plan, 2))
+
+
+def test_it_ends_when_there_is_nothing_new() -> None:
+    plan = Plan([Space("only", ({},), {})], 1, seed=0)
+    played(plan, 1, lambda trial: 1.0)
+    assert plan.propose() is None
+
+
+@pytest.mark.parametrize("n_rows", [10, 300, 2501, 5000, 43_000, 200_000])
+def test_rungs_grow_up_to_all_rows(n_rows: int) -> None:
+    rungs = make_rungs(n_rows)
+    sizes = [rung.rows * rung.folds for rung in rungs]
+    assert sizes == sorted(sizes)
+    assert len(set(rungs)) == len(rungs)
+    assert rungs[-1].rows == n_rows
+    assert all(rung.rows <= n_rows for rung in rungs)
+
+
+def test_a_neighbour_differs_and_stays_in_range() -> None:
+    import numpy as np
+
+    space, rng = SPACES[0], np.random.default_rng(0)
+    settings = {"a": 0.99, "b": "x"}
+    neighbours = [space.neighbour(settings, rng) for _ in range(50)]
+    assert all(0 <= neighbour["a"] <= 1 and neighbour["b"] in ("x", "y") for neighbour in neighbours)
+    assert sum(neighbour != settings for neighbour in neighbours) > 25
