@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from app.training.errors import TrainingError
 from app.training.selection.journal import Journal
 from app.training.selection.plan import Plan, Result, Rung, Trial
 from app.training.selection.trying import DIED, READY, Order, Worker
 from app.training.selection.wish import Watcher, Wish
 
-# A proposal is made once all but the last few before it are learnt: however many processes there are, the same.
+# A proposal is made from all results but those of the last few proposals before it: as many as may be tried side by
+# side, and the same however many there are.
 LOOKAHEAD = 4
 # So many trials in a row without a better one end a search.
 PATIENCE = 150
@@ -68,8 +70,8 @@ class Loop:
         self._end = None if wish.seconds is None else began + wish.seconds * (1 - _SHARE_OF_FINALS)
         self._workers: dict[Worker, _Busy | None] = {}
         self._proposals: list[Trial] = []
-        # Results that came before those of earlier proposals.
-        self._early: dict[int, Result] = {}
+        # Results that the plan has not learnt yet, by the proposal's number.
+        self._waiting: dict[int, Result] = {}
         self._exhausted = False
         self._best: tuple[int, float] = (-1, -np.inf)
         self._last_better = 0
@@ -87,18 +89,20 @@ class Loop:
             while (why := self._why_over()) is None:
                 self._hand_out()
                 self._collect()
+            for number in sorted(self._waiting):
+                self._learn(number)
             return why
         finally:
             for worker in self._workers:
                 worker.stop()
 
     def _why_over(self) -> str | None:
-        learnt = len(self._plan.results)
+        learnt = len(self._plan.results) + len(self._waiting)
         if self._stop.is_set():
             return f"stopped after {learnt} trials"
         if self._wish.trials is not None and learnt >= self._wish.trials:
             return f"all {learnt} trials are done"
-        if self.left == 0 and (self._plan.best() or learnt >= _ENOUGH_TO_DESPAIR):
+        if self.left == 0 and (self._has_finished() or learnt >= _ENOUGH_TO_DESPAIR):
             return f"the budget is used up after {learnt} trials"
         if learnt - self._last_better >= PATIENCE:
             return f"nothing better in the last {PATIENCE} of {learnt} trials"
@@ -121,13 +125,22 @@ class Loop:
                     worker.ask(self._order(trial))
                     self._workers[worker] = _Busy(number, time.monotonic())
                     break
-                self._learn(number, known)
+                self._waiting[number] = known
 
     def _may_propose(self) -> bool:
+        """Tell whether all results are there that the next proposal is made from, and let the plan learn just these."""
         proposed = len(self._proposals)
         if self._exhausted or (self._wish.trials is not None and proposed >= self._wish.trials):
             return False
-        return len(self._plan.results) > proposed - LOOKAHEAD
+        while len(self._plan.results) <= proposed - LOOKAHEAD:
+            if len(self._plan.results) not in self._waiting:
+                return False
+            self._learn(len(self._plan.results))
+        return True
+
+    def _has_finished(self) -> bool:
+        """Tell whether any trial has."""
+        return any(result.state == "finished" for result in (*self._plan.results, *self._waiting.values()))
 
     def _order(self, trial: Trial) -> Order:
         """Return the order for a trial: what is known of its first folds, and what it has to beat."""
@@ -164,11 +177,13 @@ class Loop:
                 continue
             answered = worker.connection in ready
             if busy.number is None:
-                if answered and worker.answer() == READY:
+                if answered:
+                    if worker.answer() != READY:
+                        raise TrainingError("a process to try candidates in has died at its start, for want of memory?")
                     self._workers[worker] = None
                 continue
             taken = time.monotonic() - busy.since
-            if not answered and (taken <= longest or not self._plan.best()):
+            if not answered and (taken <= longest or not self._has_finished()):
                 continue
             result: Result | None = worker.answer() if answered else None
             if result is None:
@@ -180,22 +195,20 @@ class Loop:
             else:
                 self._workers[worker] = None
             self._journal.write(result)
-            self._learn(busy.number, result)
+            self._waiting[busy.number] = result
         self._watcher.tick(self.left)
 
     def _start_one(self) -> None:
         self._workers[self._start()] = _Busy(None, time.monotonic())
 
-    def _learn(self, number: int, result: Result) -> None:
-        """Tell the plan every result whose turn it is."""
-        self._early[number] = result
-        while (turn := len(self._plan.results)) in self._early:
-            learnt = self._early.pop(turn)
-            self._plan.learn(learnt)
-            if learnt.state == "finished" and (learnt.trial.rung, learnt.score) > self._best:
-                self._best = (learnt.trial.rung, learnt.score)
-                self._last_better = len(self._plan.results)
-            self._watcher.tried(self._plan, learnt, self.left)
+    def _learn(self, number: int) -> None:
+        """Let the plan learn the result of a proposal."""
+        learnt = self._waiting.pop(number)
+        self._plan.learn(learnt)
+        if learnt.state == "finished" and (learnt.trial.rung, learnt.score) > self._best:
+            self._best = (learnt.trial.rung, learnt.score)
+            self._last_better = len(self._plan.results)
+        self._watcher.tried(self._plan, learnt, self.left)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import resource
 import signal
 import time
@@ -139,22 +138,34 @@ def _first_line(fault: Exception) -> str:
 
 def run_fitting(task: Task, fitting: Fitting) -> Fitted:
     """Fit a candidate on all training rows, and measure what that takes."""
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.perf_counter()
     model = build(fitting.candidate, task.problem, task.seed)
+    before = _peak_memory(reset=True)
+    cpu, began = time.process_time(), time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(task.X, task.y)
     except Exception as fault:  # as above
         return Fitted(0.0, 0.0, 0.0, _first_line(fault))
-    seconds = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    fitted = Fitted(time.perf_counter() - began, time.process_time() - cpu, max(0.0, _peak_memory() - before))
     joblib.dump(model, fitting.path)
-    # Linux counts in kilobytes, macOS in bytes.
-    unit = 1e6 if os.uname().sysname == "Darwin" else 1e3
-    return Fitted(seconds, cpu, max(0.0, after.ru_maxrss - before.ru_maxrss) / unit)
+    return fitted
+
+
+def _peak_memory(*, reset: bool = False) -> float:
+    """Return the most memory that this process has had, in MB; with `reset`, counted anew from what it has now.
+
+    Only Linux can count anew (proc(5), ``clear_refs``).
+    """
+    if reset:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e3
+    except (OSError, StopIteration):
+        # In bytes on macOS.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 # What a process says once it has imported scikit-learn and read the rows; nobody's time is counted before.

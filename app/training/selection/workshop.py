@@ -7,7 +7,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import joblib
 
@@ -34,6 +34,8 @@ class Workshop:
         self._task, self._split = task, split
         self._threads = max(1, (os.cpu_count() or 1) // jobs)
         self._fitted = 0
+        # Processes that have every core, by the file that they have read.
+        self._alone: dict[str, Worker] = {}
 
     def __enter__(self) -> Self:
         self._scratch = tempfile.TemporaryDirectory(prefix="maas-search-")
@@ -43,10 +45,12 @@ class Workshop:
         if len(self._split.y_train) != len(self._task.y):
             whole = replace(self._task, X=self._split.X_train, y=self._split.y_train)
             joblib.dump(whole, self._folder / "whole.joblib")
-        self._whole = self._folder / ("task.joblib" if whole is self._task else "whole.joblib")
+        self._whole = "task.joblib" if whole is self._task else "whole.joblib"
         return self
 
     def __exit__(self, *raised: object) -> None:
+        for worker in self._alone.values():
+            worker.stop()
         self._scratch.cleanup()
 
     def start(self) -> Worker:
@@ -55,27 +59,25 @@ class Workshop:
 
     def attempt(self, order: Order, patience: float | None) -> Result:
         """Try one candidate with every core, for at most `patience` seconds."""
-        worker = Worker(self._folder / "task.joblib", os.cpu_count() or 1)
-        try:
-            worker.answer()
-            began = time.perf_counter()
-            worker.ask(order)
-            if not worker.connection.poll(patience):
-                return Result(order.trial, (), time.perf_counter() - began, "failed", f"took over {patience:.0f} s")
-            result: Result | None = worker.answer()
-            return result or Result(order.trial, (), time.perf_counter() - began, "failed", DIED)
-        finally:
-            worker.stop()
+        began = time.perf_counter()
+        result: Result | None = self._ask("task.joblib", order, patience)
+        return result or Result(order.trial, (), time.perf_counter() - began, "failed", DIED)
 
     def fit(self, result: Result) -> Finalist:
-        """Fit a candidate on all training rows with every core, in a process of its own so that its memory shows."""
+        """Fit a candidate on all training rows with every core."""
         self._fitted += 1
         path = self._folder / f"model-{self._fitted}.joblib"
-        worker = Worker(self._whole, os.cpu_count() or 1)
-        try:
-            worker.answer()
-            worker.ask(Fitting(result.trial.candidate, path))
-            fitted: Fitted | None = worker.answer()
-        finally:
-            worker.stop()
+        fitted: Fitted | None = self._ask(self._whole, Fitting(result.trial.candidate, path), None)
         return Finalist(result.trial.candidate, result.scores, path, fitted or Fitted(0.0, 0.0, 0.0, DIED))
+
+    def _ask(self, file: str, order: Order | Fitting, patience: float | None) -> Any:
+        """Return a process's answer; None where it died or took too long."""
+        worker = self._alone.get(file)
+        if worker is None:
+            worker = self._alone[file] = Worker(self._folder / file, os.cpu_count() or 1)
+            worker.answer()
+        worker.ask(order)
+        answer = worker.answer() if worker.connection.poll(patience) else None
+        if answer is None:
+            self._alone.pop(file).stop()
+        return answer

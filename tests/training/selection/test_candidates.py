@@ -84,5 +84,5 @@ def test_encodings_of_categories_are_part_of_a_candidate(problems: dict[str, Pro
     kinds = {}
     for encode in ("one-hot", "codes", "target"):
         model = build(Candidate("forest", {"encode": encode, "n_estimators": 5}), problem, seed=0)
-        kinds[encode] = type(dict((name, step) for name, step, _ in model[0].transformers)["categories"]).__name__
+        kinds[encode] = type({name: step for name, step, _ in model[0].transformers}["categories"]).__name__
     assert kinds == {"one-hot": "OneHotEncoder", "codes": "OrdinalEncoder", "target": "TargetEncoder"}

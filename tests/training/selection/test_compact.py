@@ -1,4 +1,4 @@
-"""Networks whose file is smaller: the same answers before and after saving, as good as before, and a fraction of the size."""
+"""Networks whose file is smaller: the same answers after saving, about as good, at a fraction of the size."""
 
 from __future__ import annotations
 

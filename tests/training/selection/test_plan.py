@@ -68,8 +68,10 @@ def test_nothing_is_tried_twice() -> None:
 
 def test_most_draws_are_near_what_is_best() -> None:
     trials = played(Plan(SPACES, 1, seed=0), 100)
-    assert sum(trial.candidate.family == "good" for trial in trials) > 60
-    assert max(trial.candidate.settings["a"] for trial in trials) > 0.98
+    good = [trial.candidate.settings["a"] for trial in trials if trial.candidate.family == "good"]
+    # Drawn from anywhere they would be 0.5 on average.
+    assert sum(good) / len(good) > 0.75
+    assert max(good) > 0.98
 
 
 def test_what_failed_does_not_go_on() -> None:
