@@ -80,7 +80,7 @@ def test_what_failed_does_not_go_on() -> None:
     assert trial is not None
     plan.learn(Result(trial, (), 1.0, "failed", "no"))
     assert plan.best() == []
-    assert all(trial.rung == 0 for trial in played(plan, 2))
+    assert trial.candidate not in [later.candidate for later in played(plan, 10)]
 
 
 def test_it_ends_when_there_is_nothing_new() -> None:
