@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.engines import matrix, synthesis, table
+from app.engines import blends, matrix, synthesis, table
 from app.engines.base import Form
 from app.signature import Array, Batch, Signature
 
@@ -32,9 +32,20 @@ def _no_forms(estimator: Any, signature: Signature) -> list[Form]:
     return []
 
 
+def _or_blended(forms: Callable[[Any, Signature], list[Form]]) -> Callable[[Any, Signature], list[Form]]:
+    """Return what gives the forms of an estimator, or of a vote by several."""
+
+    def either(estimator: Any, signature: Signature) -> list[Form]:
+        if blends.members_of(estimator) is None:
+            return forms(estimator, signature)
+        return blends.forms(estimator, lambda member: either(member, signature))
+
+    return either
+
+
 _FAMILIES = {
-    "array": Family(matrix.forms, matrix.rebuild, synthesis.array_batches),
-    "frame": Family(table.forms, table.rebuild, table.table_batches),
+    "array": Family(_or_blended(matrix.forms), matrix.rebuild, synthesis.array_batches),
+    "frame": Family(_or_blended(table.forms), table.rebuild, table.table_batches),
 }
 _NONE = Family(_no_forms, matrix.rebuild, synthesis.array_batches)
 

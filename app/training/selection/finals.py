@@ -18,8 +18,6 @@ from app.training.selection.plan import Result
 from app.training.selection.trying import Fitted
 from app.training.selection.wish import Limits
 
-# Of one family no more than so many come to the finals.
-_MOST_OF_A_FAMILY = 2
 FINALISTS = 6
 BLENDED = 3
 _SAMPLE_ROWS = 256
@@ -35,15 +33,14 @@ class Finalist:
 
     Attributes
     ----------
-    scores: the objective of each fold, higher being better.
+    result: the furthest that it was tried.
     latency_one, latency_many: milliseconds for one row and for :data:`app.store.costing.MANY`.
     engine: the form that answers one row.
     size: megabytes of the joblib file.
     refused: why it is not within the limits, or could not be fitted or measured.
     """
 
-    candidate: Candidate
-    scores: tuple[float, ...]
+    result: Result
     path: Path
     fitted: Fitted
     latency_one: float = math.nan
@@ -53,9 +50,14 @@ class Finalist:
     refused: str | None = None
 
     @property
+    def candidate(self) -> Candidate:
+        """What was fitted."""
+        return self.result.trial.candidate
+
+    @property
     def score(self) -> float:
         """The mean over the folds, higher being better."""
-        return float(np.mean(self.scores))
+        return self.result.score
 
     def load(self) -> Any:
         """Return the fitted pipeline, from the file that this training has just written."""
@@ -63,23 +65,16 @@ class Finalist:
 
 
 def choose_finalists(best: Sequence[Result]) -> list[Result]:
-    """Return the best candidates, each family's best before another's third; `best` has the best first."""
-    by_family: dict[str, int] = {}
-    chosen: list[Result] = []
+    """Return the best of each leading family, and the leading family's second best; `best` has the best first."""
+    firsts: dict[str, Result] = {}
+    second: list[Result] = []
     for result in best:
         family = result.trial.candidate.family
-        if family != "dummy" and by_family.get(family, 0) < _MOST_OF_A_FAMILY:
-            by_family[family] = by_family.get(family, 0) + 1
-            chosen.append(result)
-    firsts = [result for place, result in enumerate(chosen) if place == _first_of(chosen, result)]
-    # The second best of the leading family is worth more than the best of the last.
-    seconds = [result for result in chosen if result not in firsts][:1]
-    return [*firsts[: FINALISTS - len(seconds)], *seconds]
-
-
-def _first_of(chosen: Sequence[Result], result: Result) -> int:
-    family = result.trial.candidate.family
-    return next(place for place, other in enumerate(chosen) if other.trial.candidate.family == family)
+        if family != "dummy" and firsts.setdefault(family, result) is not result and not second:
+            second = [result]
+    found = [*list(firsts.values())[: FINALISTS - len(second)], *second]
+    # The order of `best`: where time is short, the best are fitted first.
+    return [result for result in best if result in found]
 
 
 def blend_of(best: Sequence[Result], spaces: Sequence[str]) -> Candidate | None:
@@ -96,7 +91,7 @@ def blend_of(best: Sequence[Result], spaces: Sequence[str]) -> Candidate | None:
 def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Finalist:
     """Return the finalist with what it costs to serve, refused where that is beyond the limits."""
     if finalist.fitted.why is not None:
-        return replace(finalist, refused=f"cannot be fitted: {finalist.fitted.why}")
+        return replace(finalist, refused=finalist.fitted.why)
     size = finalist.path.stat().st_size / 1e6
     try:
         cost = store.serving_cost(finalist.load(), X[:_SAMPLE_ROWS], problem.feature_names)
@@ -118,12 +113,15 @@ def _beyond(finalist: Finalist, limits: Limits) -> str | None:
 def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist | None:
     """Return the best within the limits; of those that chance alone may have put behind it, the cheapest to serve.
 
+    Only those that were tried as far as any are compared: scores on fewer rows are not theirs to compare with.
     The order of `families` tells what is cheap, not the latency that was measured: the same search is to choose
     the same model again.
     """
     within = [finalist for finalist in finalists if finalist.refused is None]
     if not within:
         return None
+    furthest = max(finalist.result.trial.rung for finalist in within)
+    within = [finalist for finalist in within if finalist.result.trial.rung == furthest]
     best = max(within, key=lambda finalist: finalist.score)
     as_good = [finalist for finalist in within if _is_as_good(finalist, best)]
     ranks = {family: rank for rank, family in enumerate(families)}
@@ -134,10 +132,11 @@ def _is_as_good(finalist: Finalist, best: Finalist) -> bool:
     """Tell whether the folds' paired differences say next to nothing against a finalist."""
     if finalist is best:
         return True
-    count = min(len(finalist.scores), len(best.scores))
+    ours, theirs = finalist.result.scores, best.result.scores
+    count = min(len(ours), len(theirs))
     if count < 2:  # noqa: PLR2004  # no spread
         return False
-    apart = np.subtract(best.scores[:count], finalist.scores[:count])
+    apart = np.subtract(theirs[:count], ours[:count])
     error = float(apart.std(ddof=1)) / math.sqrt(count)
     return float(apart.mean()) <= _AS_GOOD * error
 

@@ -92,9 +92,13 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         if not best:
             raise TrainingError(_nothing_fitted(plan))
         blend = None if stop.is_set() else _try_blend(plan, problem, families, workshop, journal, wish, loop.left)
-        measured = []
-        for result in finals.choose_finalists([*([blend] if blend else []), *best]):
-            measured.append(finals.measure(workshop.fit(result), split.X_train, problem, wish.limits))
+        measured: list[Finalist] = []
+        best = sorted([*best, *([blend] if blend else [])], key=lambda result: (-result.trial.rung, -result.score))
+        for result in finals.choose_finalists(best):
+            # The first that is within the limits is there whatever it takes.
+            found = any(finalist.refused is None for finalist in measured)
+            left = began + wish.seconds - time.monotonic() if wish.seconds is not None and found else None
+            measured.append(finals.measure(workshop.fit(result, left), split.X_train, problem, wish.limits))
             watcher.measured(measured[-1])
         winner = finals.choose(measured, families)
         if winner is None:

@@ -57,8 +57,10 @@ def tell(  # noqa: PLR0913, PLR0917  # all that there is to tell
             {
                 "family": finalist.candidate.family,
                 "settings": _settings(finalist.candidate),
+                "rows": rungs[finalist.result.trial.rung].rows,
+                "folds": len(finalist.result.scores),
                 "score": sign * finalist.score,
-                "spread": spread(finalist.scores),
+                "spread": spread(finalist.result.scores),
                 "latency_one_ms": _plain(finalist.latency_one),
                 "latency_many_ms": _plain(finalist.latency_many),
                 "many": MANY,

@@ -63,12 +63,17 @@ class Workshop:
         result: Result | None = self._ask("task.joblib", order, patience)
         return result or Result(order.trial, (), time.perf_counter() - began, "failed", DIED)
 
-    def fit(self, result: Result) -> Finalist:
-        """Fit a candidate on all training rows with every core."""
+    def fit(self, result: Result, left: float | None = None) -> Finalist:
+        """Fit a candidate on all training rows with every core, unless that would take longer than what is `left`."""
+        rung = self._task.rungs[result.trial.rung]
+        expected = result.seconds / len(result.scores) * len(self._split.y_train) / rung.rows
+        if left is not None and expected > left:
+            why = f"fitting on all rows would take some {expected:.0f} s, and {max(0.0, left):.0f} are left"
+            return Finalist(result, self._folder, Fitted(0.0, 0.0, 0.0, why))
         self._fitted += 1
         path = self._folder / f"model-{self._fitted}.joblib"
         fitted: Fitted | None = self._ask(self._whole, Fitting(result.trial.candidate, path), None)
-        return Finalist(result.trial.candidate, result.scores, path, fitted or Fitted(0.0, 0.0, 0.0, DIED))
+        return Finalist(result, path, fitted or Fitted(0.0, 0.0, 0.0, DIED))
 
     def _ask(self, file: str, order: Order | Fitting, patience: float | None) -> Any:
         """Return a process's answer; None where it died or took too long."""
