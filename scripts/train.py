@@ -38,6 +38,12 @@ Estimators (--estimator)
   both             dummy sgd knn svm tree forest extra-trees boosting mlp
   classification   logistic lda naive-bayes
   regression       linear ridge lasso elastic-net
+
+\b
+Metrics (--objective)
+  classification   accuracy balanced_accuracy precision recall f1 roc_auc
+                   average_precision log_loss brier
+  regression       rmse mse mae r2 mape
 """
 
 _LARGEST_SEED = 2**32 - 1
@@ -91,6 +97,25 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     show_default=True,
     help="Whether the new version answers from now on; if-better: not worse than the promoted one by more than chance.",
 )
+@click.option(
+    "--objective",
+    metavar="METRIC",
+    help="The metric that models are compared by, see below.  [default: what --threshold is chosen by, else the first]",
+)
+@click.option(
+    "--calibrate",
+    type=click.Choice(["auto", "isotonic", "sigmoid"]),
+    is_flag=False,
+    flag_value="auto",
+    help="Make probabilities as often right as they say, where that helps.  [without a value: auto]",
+)
+@click.option(
+    "--threshold",
+    metavar="COST:COST",
+    help="Two classes: what a missed positive and a false alarm cost, as 5:1; or f1, or balanced.",
+)
+@click.option("--positive", metavar="LABEL", help="The class that --threshold looks for.  [default: the rarer]")
+@click.option("--balance", is_flag=True, help="Let classes weigh the same in fitting, however many rows each has.")
 @click.option("--refit", is_flag=True, help="Once evaluated, fit on all rows before saving.")
 @click.option("--pca", type=click.IntRange(1), metavar="N", help="Recipe forest: keep N principal components.")
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Recipes digits and sgd: passes over the rows.")

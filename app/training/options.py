@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from app.settings import MODEL_NAME
 from app.training.errors import TrainingError
@@ -24,6 +25,11 @@ class Options:
     refit: whether to fit on all rows, the held-out ones too, once the metrics are known.
     store: the model store's folder.
     port: where the service listens, for the curl line.
+    objective: the metric models are compared by; None is what `threshold` is chosen by, else the task's own default.
+    calibrate: how probabilities are calibrated; None leaves them as they are.
+    threshold: what the threshold between two classes is chosen by: costs as ``5:1``, ``f1`` or ``balanced``.
+    positive: the class that `threshold` looks for, as it is written; None is the rarer.
+    balance: whether classes weigh the same in fitting, however many rows each has.
     pca, epochs, schedule, penalty: for the recipes that take them; None is the recipe's own default.
     """
 
@@ -41,6 +47,11 @@ class Options:
     promote: Rule = "if-better"
     refit: bool = False
     port: int = 8000
+    objective: str | None = None
+    calibrate: Literal["auto", "isotonic", "sigmoid"] | None = None
+    threshold: str | None = None
+    positive: str | None = None
+    balance: bool = False
     pca: int | None = None
     epochs: int | None = None
     schedule: str | None = None
