@@ -174,5 +174,5 @@ def r2(y: Target, predicted: npt.NDArray[Any], classes: Classes | None) -> Formu
 
 
 def relative_error(y: Target, predicted: Target) -> Floats:
-    """Return each row\'s error as a share of its target; undefined where a target is 0."""
+    """Return each row's error as a share of its target; undefined where a target is 0."""
     return np.asarray(np.abs(y - predicted) / np.abs(y) if y.all() else np.full(len(y), np.nan))

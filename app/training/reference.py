@@ -97,10 +97,12 @@ def _histogram(values: npt.NDArray[np.float64], bins: int) -> dict[str, list[flo
     ``edges`` are those between bins, one fewer than ``shares``: the first bin reaches down, and the last up, without
     end; a value at an edge is in the bin below it. So each of few distinct values has a bin of its own.
     """
-    wanted = np.quantile(_some(values), np.linspace(0, 1, bins + 1), method="lower")
+    some = np.unique(_some(values), equal_nan=False)
+    if len(some) > bins:
+        some = np.quantile(_some(values), np.linspace(0, 1, bins + 1)[1:-1], method="lower")
     # What is rounded may no longer be apart; nothing is above the greatest.
-    edges = np.unique([_short(edge) for edge in wanted[np.isfinite(wanted)]])
-    edges = edges[edges < values.max()][: bins - 1]
+    edges = np.unique([_short(edge) for edge in some[np.isfinite(some)].tolist()])
+    edges = edges[edges < values.max()]
     counts = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
     return {"edges": edges.tolist(), "shares": [_short(share) for share in (counts / len(values)).tolist()]}
 

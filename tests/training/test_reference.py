@@ -55,7 +55,9 @@ def test_a_histogram_gives_few_distinct_values_a_bin_each_and_many_about_as_many
 
 
 def test_wide_data_and_long_categories_stay_small() -> None:
-    wide = Table(pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2001))).assign(y=[0, 1] * 25), "t")
+    wide = Table(
+        pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2001))).add_prefix("x").assign(y=[0, 1] * 25), "t"
+    )
     problem = frame_problem(wide)
     assert max(len(column["histogram"]["shares"]) for column in summarise_columns(problem.X, problem).values()) == 5
     frame = pd.DataFrame({"word": ["x" * 5000, "y"] * 20, "n": range(40), "y": [0, 1] * 20})
