@@ -17,6 +17,8 @@ from app.training.problem import Target
 # Isotonic regression, free in its form, follows chance where rows are fewer (scikit-learn's own advice).
 _ROWS_FOR_ISOTONIC = 1000
 _JUDGES = ("log_loss", "brier")
+# Less than this share of either is not worth a further step in every answer.
+_LEAST_GAIN = 1e-3
 
 
 class _Scores(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -96,7 +98,7 @@ def calibrate(method: str, known: OutOfFold) -> Calibration:
         return Calibration(best, _fitted(best, known), crossed[best], "the model gave no probabilities before")
     before = _losses(known, known.probabilities)
     told = ", ".join(f"{name} {before[name]:.4f} to {after[best][name]:.4f}" for name in _JUDGES)
-    if all(after[best][name] < before[name] for name in _JUDGES):
+    if all(after[best][name] < before[name] * (1 - _LEAST_GAIN) for name in _JUDGES):
         return Calibration(best, _fitted(best, known), crossed[best], f"better on training rows left out: {told}")
     return Calibration(best, None, known.probabilities, f"no better on training rows left out: {told}")
 
