@@ -10,7 +10,7 @@ from app.training.calibration import Calibration
 from app.training.errors import TrainingError
 from app.training.evaluation import Answers
 from app.training.fitting import Fitter
-from app.training.folds import FOLDS, predict_out_of_fold
+from app.training.folds import count_folds, predict_out_of_fold
 from app.training.metrics import Metric, find_metric
 from app.training.options import Options
 from app.training.problem import Problem, Target
@@ -99,10 +99,17 @@ def find_finish(wishes: Wishes, model: Any, split: Split, fitter: Fitter, progre
     if method is None and wishes.rule is None:
         return Finish()
     wanted_by = "--threshold" if method is None else "--calibrate"
-    with progress.step(f"fitting {FOLDS} times more, each to a part of the rows to learn from"):
-        known = predict_out_of_fold(model, fitter, split.X_train, split.y_train, wanted_by)
+    n_folds = count_folds(split.y_train, wanted_by)
+    with progress.step(f"fitting {n_folds} times more, each to a part of the rows to learn from"):
+        known = predict_out_of_fold(model, fitter, split.X_train, split.y_train, n_folds)
     found = None if method is None else calibration.calibrate(method, known)
     likely = known.probabilities if found is None else found.probabilities
     if wishes.rule is None:
+        if fitter.options.balance and found is not None and found.accepted:
+            progress.say(
+                "hint: calibrated probabilities, and labels with them, go by how frequent classes are again, "
+                "whatever --balance did; --threshold balanced lets labels weigh them the same",
+                "yellow",
+            )
         return Finish(found)
     return Finish(found, threshold.choose_threshold(wishes.rule, wishes.positive, known, likely))

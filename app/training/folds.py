@@ -37,23 +37,35 @@ class OutOfFold:
     classes: Classes
 
 
-def predict_out_of_fold(model: Any, fitter: Fitter, X: Rows, y: Target, wanted_by: str) -> OutOfFold:
-    """Fit `model` once for each of five folds (fewer where a class has fewer rows), and ask it the rest.
+def count_folds(y: Target, wanted_by: str) -> int:
+    """Return how many folds training rows are put into: five, or as many as the rarest class has rows.
 
     Raises
     ------
     TrainingError
         A class has one row only, so that no fold can do without it; `wanted_by` is the option to leave out.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     labels, counts = np.unique(y, return_counts=True)
     if counts.min() < 2:  # noqa: PLR2004  # one to learn from, one to ask
         raise TrainingError(
             f"class {str(labels[counts.argmin()])!r} has one row to learn from, and {wanted_by} needs two; "
             f"add rows or leave {wanted_by} out"
         )
-    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=fitter.options.seed)
+    return min(FOLDS, int(counts.min()))
+
+
+def predict_out_of_fold(model: Any, fitter: Fitter, X: Rows, y: Target, n_folds: int) -> OutOfFold:
+    """Fit `model` once for each fold, to the rows of the others, and ask it the fold's.
+
+    Raises
+    ------
+    TrainingError
+        The estimator refuses the rows, or gives labels alone.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    labels = np.unique(y)
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=fitter.options.seed)
     quiet = replace(fitter, say=lambda line: None)
     scores, probabilities, places, fold = [], [], [], np.zeros(len(y), dtype=np.intp)
     for number, (train, test) in enumerate(folds.split(np.zeros(len(y)), y)):
@@ -72,5 +84,8 @@ def predict_out_of_fold(model: Any, fitter: Fitter, X: Rows, y: Target, wanted_b
     elif likely is not None:
         taken = likely[:, 1] if len(labels) == 2 else likely  # noqa: PLR2004  # of two, the second
     else:
-        raise TrainingError(f"{wanted_by} needs probabilities or scores, and {type(model[-1]).__name__} gives none")
+        raise TrainingError(
+            f"--calibrate and --threshold need probabilities or scores, and {type(model[-1]).__name__} gives none; "
+            "choose another --estimator"
+        )
     return OutOfFold(y, fold, taken, likely, labels)

@@ -177,6 +177,13 @@ def test_balanced_classes_find_more_of_the_rare_one(trainer: Trainer, rare: Path
     assert "balanced: " in printed
 
 
+def test_what_calibration_does_to_balanced_labels_is_hinted_at(trainer: Trainer, rare: Path) -> None:
+    _, printed = trainer(data=rare, estimator="naive-bayes", balance=True, calibrate="sigmoid")
+    assert "hint: calibrated probabilities, and labels with them, go by how frequent classes are again" in printed
+    _, printed = trainer(data=rare, estimator="naive-bayes", balance=True, calibrate="sigmoid", threshold="balanced")
+    assert "hint:" not in printed
+
+
 def test_every_metric_can_be_the_objective(trainer: Trainer, rare: Path) -> None:
     for name in metrics_of("classification"):
         outcome, _ = trainer(data=rare, estimator="naive-bayes", objective=name)
@@ -237,3 +244,15 @@ def test_refitted_models_keep_what_was_learnt_for_them(trainer: Trainer, rare: P
     assert estimator.threshold == manifest_of(outcome)["metrics"]["threshold"]["threshold"]
     naive_bayes = estimator.estimator.calibrated_classifiers_[0].estimator[-1]
     assert naive_bayes.class_count_.sum() == N
+
+
+def test_texts_are_served_calibrated_and_decided_too(
+    trainer: Trainer, tmp_path: Path, passengers: pd.DataFrame, client_of: ClientMaker
+) -> None:
+    path = tmp_path / "texts.csv"
+    remarks = passengers["remark"] + np.where(passengers["survived"] == "yes", " saved", " lost at sea")
+    pd.DataFrame({"text": remarks, "label": passengers["survived"]}).to_csv(path, index=False)
+    outcome, _ = trainer(data=path, recipe="text", calibrate="sigmoid", threshold="5:1", positive="yes")
+    assert outcome.saved.promoted
+    answer = client_of().post("/models/texts/classify", json={"text": "a long journey, saved"}).get_json()
+    assert answer["label"] == "yes"
