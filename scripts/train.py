@@ -39,6 +39,12 @@ Estimators (--estimator)
   both             dummy sgd knn svm tree forest extra-trees boosting mlp
   classification   logistic lda naive-bayes
   regression       linear ridge lasso elastic-net
+
+\b
+Metrics (--objective)
+  classification   accuracy balanced_accuracy precision recall f1 roc_auc
+                   average_precision log_loss brier
+  regression       rmse mse mae r2 mape
 """
 
 _LARGEST_SEED = 2**32 - 1
@@ -107,6 +113,25 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
     show_default=True,
     help="Whether the new version answers from now on; if-better: not worse than the promoted one by more than chance.",
 )
+@click.option(
+    "--objective",
+    metavar="METRIC",
+    help="The metric that models are compared by, see below.  [default: what --threshold is chosen by, else the first]",
+)
+@click.option(
+    "--calibrate",
+    type=click.Choice(["auto", "isotonic", "sigmoid"]),
+    is_flag=False,
+    flag_value="auto",
+    help="Make probabilities as often right as they say, where that helps.  [without a value: auto]",
+)
+@click.option(
+    "--threshold",
+    metavar="COST:COST",
+    help="Two classes: what a missed positive and a false alarm cost, as 5:1; or f1, or balanced.",
+)
+@click.option("--positive", metavar="LABEL", help="The class that --threshold looks for.  [default: the rarer]")
+@click.option("--balance", is_flag=True, help="Let classes weigh the same in fitting, however many rows each has.")
 @click.option("--refit", is_flag=True, help="Once evaluated, fit on all rows before saving.")
 @click.option("--pca", type=click.IntRange(1), metavar="N", help="Recipe forest: keep N principal components.")
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Recipes digits and sgd: passes over the rows.")
@@ -121,7 +146,6 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--trials", type=click.IntRange(1), metavar="N", help="Search: so many trials; the same model again.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Search: trials side by side.  [default: the cores]")
 @click.option("--resume", is_flag=True, help="Search: go on with the one that was interrupted.")
-@click.option("--objective", metavar="METRIC", help="What models are compared by.  [default: accuracy, rmse]")
 @click.option(
     "--max-latency-ms",
     type=click.FloatRange(0, min_open=True),
@@ -174,6 +198,10 @@ def _run(given: dict[str, Any]) -> None:
         raise click.UsageError(f"--search chooses the model itself; leave out --recipe {given['recipe']}")
     elif given["estimator"] is not None:
         raise click.UsageError("--search chooses the estimator itself; leave out --estimator")
+    elif given["balance"]:
+        raise click.UsageError(
+            "--search tries weights of classes itself; leave out --balance, or choose an --objective"
+        )
     for option in _OWN_OPTIONS:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
             takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)

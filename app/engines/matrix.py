@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.engines import boosting, forest, fronts, linear, masks, neural
+from app.engines import boosting, covers, forest, fronts, linear, masks, neural
 from app.engines.base import Form, Kernel
 from app.signature import Array, Signature
 
@@ -31,6 +31,8 @@ def final_forms(estimator: Any) -> list[Form]:
 
     Empty where there is none. A form for single rows (``rows == "one"``) comes before one for several.
     """
+    if covers.is_cover(estimator):
+        return covers.forms(estimator, final_forms)
     for family in _FAMILIES.values():
         state = family.describe(estimator)
         if state is not None:
@@ -42,18 +44,34 @@ def rebuild(state: Mapping[str, Any], signature: Signature | None = None) -> For
     """Build a form again from its state; the signature is not needed for a matrix."""
     del signature
     final = state["final"]
-    name = _NUMPY if final["kind"] in _FAMILIES else final["kind"]
-    form = Form(name, _BUILDERS[final["kind"]](final), state={"front": [], "final": final})
+    form = Form(_name_of(final), _build_final(final), state={"front": [], "final": final})
     return _behind(form, list(state["front"]))
 
 
+def _name_of(final: Mapping[str, Any]) -> str:
+    if final["kind"] == covers.KIND:
+        return _name_of(final["inner"][0])
+    return _NUMPY if final["kind"] in _FAMILIES else str(final["kind"])
+
+
+def _build_final(final: Mapping[str, Any]) -> Mapping[str, Kernel]:
+    return covers.build(final, _build_final) if final["kind"] == covers.KIND else _BUILDERS[final["kind"]](final)
+
+
 def _unwrapped(estimator: Any) -> tuple[list[Any], Any]:
-    """Return the steps before the final estimator, and that; searches and pipelines inside one another are opened."""
+    """Return the steps before the final estimator, and that.
+
+    Searches and pipelines inside one another are opened, those under a cover too: it then covers what is left.
+    """
     from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
     from sklearn.pipeline import Pipeline
 
     if type(estimator) in (GridSearchCV, RandomizedSearchCV):
         return _unwrapped(estimator.best_estimator_)
+    covered = covers.inside(estimator)
+    if covered is not None:
+        before, last = _unwrapped(covered)
+        return before, covers.around(estimator, last)
     if type(estimator) is not Pipeline:
         return [], estimator
     steps: list[Any] = []

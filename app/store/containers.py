@@ -94,6 +94,8 @@ def takes_text(estimator: Any) -> bool:
     """Tell whether the estimator, or the first step of its pipeline, reads texts."""
     if hasattr(estimator, "best_estimator_"):
         return takes_text(estimator.best_estimator_)
+    if hasattr(estimator, "calibrated_classifiers_") or hasattr(estimator, "pos_label"):
+        return takes_text(getattr(estimator, "estimator_", estimator.estimator))
     steps = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None)
     if steps:
         return takes_text(steps[0][1])

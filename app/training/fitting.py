@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from app.training.errors import TrainingError
 from app.training.options import Options
+from app.training.preprocess import name_of
 from app.training.problem import Rows, Target
 from app.training.recipes.base import Recipe, Say
 
@@ -41,7 +42,7 @@ class Fitter:
                 self.recipe.fit(model, X, y, self.options, self.say)
             except ValueError as fault:
                 reason = (str(fault).splitlines() or [""])[0]
-                raise TrainingError(f"{type(model[-1]).__name__} cannot be fitted to these rows: {reason}") from fault
+                raise TrainingError(f"{name_of(model)} cannot be fitted to these rows: {reason}") from fault
         for text in dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught):
             self.say(f"warning: {text}")
         return model

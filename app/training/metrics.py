@@ -1,21 +1,23 @@
-"""Metrics that models are chosen and compared by: what each needs of a model, and which way is better."""
+"""Metrics that models are chosen, printed and compared by: what each needs of a model, and which way is better.
+
+One number, a thousand resamplings of the rows and a paired comparison of two models come from the same formula.
+"""
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from app.training import formulas
 from app.training.errors import TrainingError
+from app.training.formulas import Classes, Floats, Formula, Maker
 from app.training.problem import Rows, Target, Task
 
-Classes = npt.NDArray[Any]
-_BINARY = 2
+# Of the top label's confidence: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+_CONFIDENCE_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,19 @@ class Metric:
 
     Attributes
     ----------
-    needs: what of a model it is computed from: labels or values that ``predict`` gives, shape (n,), or
-        probabilities, shape (n, n_classes).
-    measure: computes it from the target, what it needs, and the classes in the order of the columns.
+    needs: what of a model it is computed from: labels or values that ``predict`` gives, shape (n,);
+        probabilities, shape (n, n_classes); or scores, which are probabilities, else what ``decision_function``
+        gives, shape (n,) for two classes.
+    formula: from the target, what it needs, and the classes in the order of the columns, to the formula.
+    is_share: whether it is the share of the rows for which something is so.
     """
 
     name: str
     task: Task
-    needs: Literal["predictions", "probabilities"]
+    needs: Literal["predictions", "scores", "probabilities"]
     higher_is_better: bool
-    measure: Callable[[Target, npt.NDArray[Any], Classes | None], float]
+    formula: Maker
+    is_share: bool = False
 
     def of(self, model: Any, X: Rows, y: Target) -> float:
         """Return the metric of a fitted model on rows; NaN where these rows do not define it.
@@ -47,18 +52,50 @@ class Metric:
 
     def answers(self, model: Any, X: Rows) -> npt.NDArray[Any]:
         """Return what the metric needs of a fitted model for rows."""
+        self.check(model)
         if self.needs == "predictions":
             return np.asarray(model.predict(X))
-        if not hasattr(model, "predict_proba"):
-            raise TrainingError(f"{self.name} needs probabilities, and this model gives none; choose another metric")
-        return np.asarray(model.predict_proba(X))
+        if hasattr(model, "predict_proba"):
+            return np.asarray(model.predict_proba(X))
+        return np.asarray(model.decision_function(X))
+
+    def check(self, model: Any) -> None:
+        """Raise TrainingError where a model, fitted or not, gives nothing that the metric can be computed from."""
+        if self.needs == "predictions" or hasattr(model, "predict_proba"):
+            return
+        if self.needs == "probabilities":
+            raise TrainingError(
+                f"{self.name} needs probabilities, and this model gives none; "
+                "add --calibrate, which makes them, or choose another metric"
+            )
+        if not hasattr(model, "decision_function"):
+            raise TrainingError(f"{self.name} needs scores, and this model gives labels only; choose another metric")
 
     def from_answers(self, y: Target, answers: npt.NDArray[Any], classes: Classes | None) -> float:
         """Return the metric from what :meth:`answers` gave for the rows whose target is `y`."""
-        with warnings.catch_warnings():
-            # A class that these rows lack is told by the metrics at length.
-            warnings.simplefilter("ignore")
-            return float(self.measure(y, answers, classes))
+        return float(self.over(y, answers, classes)(np.ones((len(y), 1)))[0])
+
+    def over(self, y: Target, answers: npt.NDArray[Any], classes: Classes | None) -> Formula:
+        """Return the formula for these rows; it gives NaN where the rows that count do not define the metric.
+
+        Raises
+        ------
+        ValueError
+            The answers are not one for each row.
+        """
+        if self.needs == "predictions":
+            if answers.shape == (len(y), 1):
+                answers = answers.ravel()
+            if answers.shape != y.shape:
+                raise ValueError(f"its answers have the shape {answers.shape}, and the target has {y.shape}")
+        formula = self.formula(y, answers, classes)
+
+        def quiet(weights: Floats) -> Floats:
+            # A class that no row is of, or that is never predicted, is a division by zero.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return formula(weights)
+
+        return quiet
 
     def better(self, ours: float, theirs: float) -> bool:
         """Tell whether `ours` is better than `theirs`; NaN is never better."""
@@ -66,8 +103,8 @@ class Metric:
 
 
 def metrics_of(task: Task) -> dict[str, Metric]:
-    """Return the metrics that models for `task` can be chosen by; the first is the default."""
-    return {metric.name: metric for metric in (_classification() if task == "classification" else _regression())}
+    """Return the metrics that models for `task` are measured, and can be chosen, by; the first is the default."""
+    return {metric.name: metric for metric in (_CLASSIFICATION if task == "classification" else _REGRESSION)}
 
 
 def find_metric(name: str | None, task: Task) -> Metric:
@@ -86,56 +123,83 @@ def find_metric(name: str | None, task: Task) -> Metric:
     return found[name]
 
 
-def _classification() -> list[Metric]:
-    from sklearn import metrics
+def cost_metric(missed: float, false_alarm: float, positive: Any) -> Metric:
+    """Return the mean cost of a row, where a missed `positive` costs `missed`, and a false alarm as much as it says."""
 
-    def roc_auc(y: Target, probabilities: npt.NDArray[Any], classes: Classes | None) -> float:
-        if classes is not None and len(classes) == _BINARY:
-            return float(metrics.roc_auc_score(y == classes[1], probabilities[:, 1]))
-        return float(metrics.roc_auc_score(y, probabilities, multi_class="ovr", labels=classes))
+    def formula(y: Target, predicted: npt.NDArray[Any], classes: Classes | None) -> Formula:
+        is_one, taken_for_one = y == positive, predicted == positive
+        return formulas.mean(missed * (is_one & ~taken_for_one) + false_alarm * (~is_one & taken_for_one))
 
-    def average_precision(y: Target, probabilities: npt.NDArray[Any], classes: Classes | None) -> float:
-        if classes is None:
-            return math.nan
-        shares = [
-            metrics.average_precision_score(y == label, probabilities[:, place]) for place, label in enumerate(classes)
-        ]
-        return float(shares[1] if len(classes) == _BINARY else np.mean(shares))
-
-    return [
-        Metric("accuracy", "classification", "predictions", True, lambda y, p, _: metrics.accuracy_score(y, p)),
-        Metric(
-            "balanced_accuracy",
-            "classification",
-            "predictions",
-            True,
-            lambda y, p, _: metrics.balanced_accuracy_score(y, p),
-        ),
-        Metric("f1", "classification", "predictions", True, lambda y, p, _: metrics.f1_score(y, p, average="macro")),
-        Metric("roc_auc", "classification", "probabilities", True, roc_auc),
-        Metric("average_precision", "classification", "probabilities", True, average_precision),
-        Metric(
-            "log_loss",
-            "classification",
-            "probabilities",
-            False,
-            lambda y, p, classes: metrics.log_loss(y, p, labels=classes),
-        ),
-    ]
+    return Metric("cost", "classification", "predictions", False, formula)
 
 
-def _regression() -> list[Metric]:
-    from sklearn import metrics
+def calibration_error(y: Target, probabilities: Floats, classes: Classes) -> float:
+    """Return by how much the likeliest label's probability and how often it is right differ, on average over rows.
 
-    return [
-        Metric("rmse", "regression", "predictions", False, lambda y, p, _: metrics.root_mean_squared_error(y, p)),
-        Metric("mae", "regression", "predictions", False, lambda y, p, _: metrics.mean_absolute_error(y, p)),
-        Metric("r2", "regression", "predictions", True, lambda y, p, _: metrics.r2_score(y, p)),
-        Metric(
-            "mape",
-            "regression",
-            "predictions",
-            False,
-            lambda y, p, _: metrics.mean_absolute_percentage_error(y, p),
-        ),
-    ]
+    Rows are put into 15 bins of equal width by that probability (the expected calibration error of Guo et al., 2017).
+    """
+    confidence = probabilities.max(axis=1)
+    right = classes[probabilities.argmax(axis=1)] == y
+    place = np.minimum((confidence * _CONFIDENCE_BINS).astype(int), _CONFIDENCE_BINS - 1)
+    apart = np.bincount(place, weights=confidence - right, minlength=_CONFIDENCE_BINS)
+    return float(np.abs(apart).sum() / len(y))
+
+
+def by_class(y: Target, predicted: Target, classes: list[Any]) -> dict[str, dict[str, Any]]:
+    """Return precision, recall, F1 and the number of rows of each class; 0 where there is nothing to divide by."""
+    labels, tallies = formulas.label_tallies(y, predicted)
+    right, true, said = (part[:, 0] for part in tallies(np.ones((len(y), 1))))
+    with np.errstate(invalid="ignore"):
+        parts = [np.nan_to_num(part) for part in (right / said, right / true, 2 * right / (true + said))]
+    places = {label: place for place, label in enumerate(labels)}
+    found: dict[str, dict[str, Any]] = {}
+    for label in classes:
+        place = places.get(label)
+        precision, recall, f1 = (0.0, 0.0, 0.0) if place is None else (float(part[place]) for part in parts)
+        rows = 0 if place is None else int(true[place])
+        found[str(label)] = {"precision": precision, "recall": recall, "f1": f1, "rows": rows}
+    return found
+
+
+_CLASSIFICATION = (
+    Metric("accuracy", "classification", "predictions", True, lambda y, p, _: formulas.mean(y == p), is_share=True),
+    Metric(
+        "balanced_accuracy",
+        "classification",
+        "predictions",
+        True,
+        formulas.mean_over_labels(lambda right, true, said: right / true, every=False),
+    ),
+    Metric(
+        "precision",
+        "classification",
+        "predictions",
+        True,
+        formulas.mean_over_labels(lambda right, true, said: right / said, every=True),
+    ),
+    Metric(
+        "recall",
+        "classification",
+        "predictions",
+        True,
+        formulas.mean_over_labels(lambda right, true, said: right / true, every=True),
+    ),
+    Metric(
+        "f1",
+        "classification",
+        "predictions",
+        True,
+        formulas.mean_over_labels(lambda right, true, said: 2 * right / (true + said), every=True),
+    ),
+    Metric("roc_auc", "classification", "scores", True, formulas.one_vs_rest(formulas.area)),
+    Metric("average_precision", "classification", "scores", True, formulas.one_vs_rest(formulas.average_precision)),
+    Metric("log_loss", "classification", "probabilities", False, formulas.mean_loss(formulas.log_loss)),
+    Metric("brier", "classification", "probabilities", False, formulas.mean_loss(formulas.brier)),
+)
+_REGRESSION = (
+    Metric("rmse", "regression", "predictions", False, formulas.mean_error(lambda y, p: (y - p) ** 2, root=True)),
+    Metric("mse", "regression", "predictions", False, formulas.mean_error(lambda y, p: (y - p) ** 2)),
+    Metric("mae", "regression", "predictions", False, formulas.mean_error(lambda y, p: np.abs(y - p))),
+    Metric("r2", "regression", "predictions", True, formulas.r2),
+    Metric("mape", "regression", "predictions", False, formulas.mean_error(formulas.relative_error)),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from app.settings import MODEL_NAME
 from app.training.errors import TrainingError
@@ -24,13 +25,17 @@ class Options:
     refit: whether to fit on all rows, the held-out ones too, once the metrics are known.
     store: the model store's folder.
     port: where the service listens, for the curl line.
+    objective: the metric models are compared by; None is what `threshold` is chosen by, else the task's own default.
+    calibrate: how probabilities are calibrated; None leaves them as they are.
+    threshold: what the threshold between two classes is chosen by: costs as ``5:1``, ``f1`` or ``balanced``.
+    positive: the class that `threshold` looks for, as it is written; None is the rarer.
+    balance: whether classes weigh the same in fitting, however many rows each has.
     pca, epochs, schedule, penalty: for the recipes that take them; None is the recipe's own default.
     search: whether to choose among many candidates; what follows is for searches.
     budget: seconds that a search may take; None with `trials` is no limit.
     trials: how many candidates are tried, whatever time that takes.
     jobs: processes that try candidates side by side; None takes every core.
     resume: whether to go on with a search that was interrupted.
-    objective: the metric that models are chosen by; None is the task's own.
     max_latency_ms, max_size_mb: the most that one row may take, and the file.
     compress, max_loss: whether to make the chosen model smaller, and what of the metric that may cost.
     """
@@ -49,6 +54,11 @@ class Options:
     promote: Rule = "if-better"
     refit: bool = False
     port: int = 8000
+    objective: str | None = None
+    calibrate: Literal["auto", "isotonic", "sigmoid"] | None = None
+    threshold: str | None = None
+    positive: str | None = None
+    balance: bool = False
     pca: int | None = None
     epochs: int | None = None
     schedule: str | None = None
@@ -58,7 +68,6 @@ class Options:
     trials: int | None = None
     jobs: int | None = None
     resume: bool = False
-    objective: str | None = None
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
     compress: bool = False

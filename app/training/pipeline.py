@@ -11,21 +11,23 @@ import sklearn
 
 from app import store
 from app.store.showing import curl_line
+from app.training.balance import balance_classes
 from app.training.data import read_table
 from app.training.datasets import read_dataset
 from app.training.errors import TrainingError
-from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline, row_losses
+from app.training.evaluation import Answers, Appraisal, Metrics, ask, evaluate, evaluate_baseline, find_intervals
+from app.training.finishing import Told, Wishes, find_finish, read_wishes
 from app.training.fitting import Fitter
 from app.training.leakage import find_leaks
 from app.training.metrics import find_metric
 from app.training.options import Options, choose_name
-from app.training.preprocess import describe_pipeline
+from app.training.preprocess import describe_pipeline, name_of
 from app.training.problem import Problem, drop_columns, frame_problem
 from app.training.progress import Progress
 from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
-from app.training.reference import summarise_columns
+from app.training.reference import summarise_columns, summarise_predictions
 from app.training.selection import Found, Limits, Wish, select
 from app.training.split import Split, split_rows
 from app.training.table import Table
@@ -64,44 +66,59 @@ def train(options: Options, progress: Progress) -> Outcome:
     problem = make_problem(table, recipe, options)
     progress.found(problem)
     split = split_rows(problem, options.test_size, options.seed)
+    wishes = read_wishes(options, problem, split.y_train)
     fitter = Fitter(recipe, options, progress.say)
-    found: Found | None = None
+    found = None
     if options.search:
         progress.divided(split)
-        found = select(
-            problem,
-            split,
-            make_wish(options, problem),
-            folder=options.store / name,
-            about=tell_apart(table, problem),
-            watcher=progress.search,
-        )
-        model = found.model
-        progress.searched(found)
+        found = search(table, problem, split, options, options.store / name, progress)
+        pipeline, fitted = found.pipeline, found.model
     else:
-        model = recipe.build(problem, options, len(split.y_train))
-        progress.building(describe_pipeline(model), split)
-        with progress.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
-            model = fitter.fit(model, split.X_train, split.y_train)
+        pipeline = recipe.build(problem, options, len(split.y_train))
+        if options.balance:
+            progress.say(f"balanced: {balance_classes(pipeline, problem)}")
+        if options.calibrate is None:
+            wishes.objective.check(pipeline)
+        progress.building(describe_pipeline(pipeline), split)
+        with progress.step(f"fitting {name_of(pipeline)} on {len(split.y_train):,} rows"):
+            fitted = fitter.fit(pipeline, split.X_train, split.y_train)
+    finish = find_finish(wishes, pipeline, split, fitter, progress)
+    model = finish.wrap(fitted)
     with progress.step(f"evaluating on {len(split.y_test):,} held-out rows"):
-        metrics = evaluate(model, split.X_test, split.y_test, problem.task)
-        baseline = evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task)
+        answers = ask(model, split.X_test)
+        before = answers if model is fitted else ask(fitted, split.X_test)
+        appraisal = appraise(answers, wishes, problem, split, finish.describe(split.y_test, answers, before))
         leaks = find_leaks(problem, split)
-    progress.evaluated(metrics, baseline, leaks, problem)
+    progress.evaluated(appraisal, leaks, problem)
 
-    data = describe_data(table, problem, split, options)
-    losses = row_losses(model, split.X_test, split.y_test, problem.task)
-    challenger = Challenger(metrics, losses, baseline, data, problem, split)
+    data = describe_data(table, problem, split, options, answers)
+    challenger = Challenger(wishes.objective, appraisal, answers, data, problem, split)
     decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
     if options.refit:
         with progress.step(f"fitting again on all {len(problem.y):,} rows"):
-            model = fitter.fit(model, problem.X, problem.y)
+            model = finish.wrap(fitter.fit(pipeline, problem.X, problem.y))
     with progress.step("saving"):
         saved = save(model, challenger, name=name, root=options.store, promote=decision.promote)
     manifest = store.ModelStore(options.store).manifest(saved.name, saved.version)
     curl = curl_line(manifest, f"localhost:{options.port}")
     progress.saved(saved, decision, curl)
-    return Outcome(saved, decision, metrics, baseline, curl)
+    return Outcome(saved, decision, appraisal.metrics, appraisal.baseline, curl)
+
+
+def search(  # noqa: PLR0913, PLR0917  # what is searched, how, and where it is kept and shown
+    table: Table, problem: Problem, split: Split, options: Options, folder: Path, progress: Progress
+) -> Found:
+    """Choose a model among many candidates."""
+    found = select(
+        problem,
+        split,
+        make_wish(options, problem),
+        folder=folder,
+        about=tell_apart(table, problem),
+        watcher=progress.search,
+    )
+    progress.searched(found)
+    return found
 
 
 def make_wish(options: Options, problem: Problem) -> Wish:
@@ -158,7 +175,27 @@ def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
     return problem
 
 
-def describe_data(table: Table, problem: Problem, split: Split, options: Options) -> dict[str, Any]:
+def appraise(answers: Answers, wishes: Wishes, problem: Problem, split: Split, told: Told) -> Appraisal:
+    """Measure a model's answers on the held-out rows; `told` is what is said of its calibration and threshold.
+
+    Raises
+    ------
+    TrainingError
+        These rows do not define the metric that models are to be compared by.
+    """
+    y, task = split.y_test, problem.task
+    metrics = evaluate(answers, y, task, wishes.more)
+    if wishes.objective.name not in metrics:
+        raise TrainingError(
+            f"{wishes.objective.name} cannot be computed on the held-out rows, which lack a class or hold one that "
+            "was not learnt; choose another --objective, another --seed or a larger --test-size"
+        )
+    baseline = evaluate_baseline(split.y_train, y, task, wishes.more)
+    intervals = find_intervals(answers, y, task, metrics, wishes.more)
+    return Appraisal(metrics, baseline, intervals, *told)
+
+
+def describe_data(table: Table, problem: Problem, split: Split, options: Options, answers: Answers) -> dict[str, Any]:
     """Return what the manifest says of the data: where it is from, how it was split, what it looked like."""
     own_split = problem.n_held_out > 0
     return {
@@ -174,6 +211,7 @@ def describe_data(table: Table, problem: Problem, split: Split, options: Options
         "refitted": options.refit,
         "recipe": options.recipe,
         "reference": summarise_columns(split.X_train, problem),
+        "predictions": summarise_predictions(answers),
     }
 
 
@@ -187,7 +225,7 @@ def save(model: Any, challenger: Challenger, *, name: str, root: Path, promote: 
         name,
         root=root,
         promote=promote,
-        metrics={"main": MAIN_METRIC[problem.task], **challenger.metrics, "baseline": challenger.baseline},
+        metrics={"main": challenger.metric.name, **challenger.appraisal.as_dict()},
         data=challenger.data,
         task="text-classification" if of_texts else problem.task,
         feature_names=problem.feature_names,

@@ -140,8 +140,15 @@ def make_encoder(family: Family, preparation: Preparation = PLAIN, seed: int = 0
     return OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_CATEGORIES, sparse_output=False)
 
 
+def name_of(pipeline: Any) -> str:
+    """Return the class name of what a pipeline ends in, or of an estimator that is none."""
+    return type(pipeline.steps[-1][1] if hasattr(pipeline, "steps") else pipeline).__name__
+
+
 def describe_pipeline(pipeline: Any) -> str:
     """Return the pipeline in one line: its steps' classes, those of a ColumnTransformer by column kind."""
+    if not hasattr(pipeline, "steps"):
+        return f"{name_of(pipeline)} of [{'] and ['.join(describe_pipeline(part) for _, part in pipeline.estimators)}]"
     return " → ".join(_describe(step) for _, step in pipeline.steps)
 
 

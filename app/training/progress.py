@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
-from app.training.evaluation import Metrics
+from app.training.evaluation import Appraisal
 from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem
 from app.training.promotion import Decision
@@ -108,22 +109,53 @@ class Progress:
         self._console.print(grid)
         self.say(f"pipeline: {describe_pipeline(found.model)}")
 
-    def evaluated(self, metrics: Metrics, baseline: Metrics, leaks: list[str], problem: Problem) -> None:
-        """Show the metrics beside the baseline's, and those of each class."""
+    def evaluated(self, appraisal: Appraisal, leaks: list[str], problem: Problem) -> None:
+        """Show the metrics, with 95 % confidence intervals, beside the baseline's, and those of each class."""
+        metrics, baseline = appraisal.metrics, appraisal.baseline
         grid = _grid("held-out rows", "model", "baseline")
         for name, value in metrics.items():
             if isinstance(value, float):
-                grid.add_row(name, _number(value), _number(baseline[name]) if name in baseline else "")
+                interval = _interval(appraisal.intervals.get(name))
+                grid.add_row(name, f"{_number(value)}{interval}", _number(baseline[name]) if name in baseline else "")
         self._console.print(grid)
         classes = metrics.get("per_class", {})
         if 0 < len(classes) <= _MOST_CLASSES:
             self._console.print(_class_grid(classes))
+        if appraisal.calibration is not None:
+            self._calibrated(appraisal.calibration)
+        if appraisal.threshold is not None:
+            self._decided(appraisal.threshold)
         for name in leaks:
             self.say(
                 f"hint: column {name!r} alone predicts {problem.target!r} all but perfectly; "
                 f"if it is not known beforehand, leave it out with --drop {name}",
                 "yellow",
             )
+
+    def _calibrated(self, told: dict[str, Any]) -> None:
+        """Tell whether probabilities were calibrated, why, and what that changed on held-out rows."""
+        if not told["accepted"]:
+            self.say(f"not calibrated: {told['method']} is {told['why']}", "yellow")
+            return
+        self.say(f"calibrated by {told['method']}: {told['why']}", "green")
+        grid = _grid("held-out rows", "before", "calibrated")
+        for name, value in told["after"].items():
+            grid.add_row(name, _number(told["before"][name]) if name in told["before"] else "", _number(value))
+        self._console.print(grid)
+
+    def _decided(self, told: dict[str, Any]) -> None:
+        """Tell the threshold, and the mistakes on held-out rows at it and at the default."""
+        of = "probability" if told["method"] == "predict_proba" else "decision"
+        self.say(
+            f"threshold: {str(told['positive'])!r} is answered from a {of} of {told['threshold']:.4g} on, "
+            f"not {told['default']:g}; chosen by {told['rule']} on training rows left out"
+        )
+        grid = _grid("held-out rows", "missed", "false alarms", "found", "cost")
+        for name, at in ((f"at {told['default']:g}", told["at_default"]), ("as chosen", told["at_chosen"])):
+            (_, alarms), (missed, found) = at["matrix"]
+            cost = "" if at["cost"] is None else f"{at['cost']:,g}"
+            grid.add_row(name, str(missed), str(alarms), str(found), cost)
+        self._console.print(grid)
 
     def saved(self, saved: Saved, decision: Decision, curl: str) -> None:
         """Tell where the version is, whether it was promoted and why, and how to call it."""
@@ -175,6 +207,15 @@ def _grid(first: str, *others: str) -> Grid:
     for name in others:
         grid.add_column(name, justify="right")
     return grid
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    """Write an interval with as many decimals as its width is worth."""
+    if ends is None:
+        return ""
+    low, high = ends
+    decimals = min(4, max(0, 1 - math.floor(math.log10(high - low))))
+    return f" ({low:,.{decimals}f} to {high:,.{decimals}f})"
 
 
 def _number(value: float) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from app.errors import StoreError
 from app.store import LoadedModel, Manifest, ModelStore, load
-from app.training.evaluation import HIGHER_IS_BETTER, MAIN_METRIC, Metrics, main_metric, row_losses
+from app.training.evaluation import Answers, Appraisal
+from app.training.intervals import share_of_worse
+from app.training.metrics import Metric
 from app.training.problem import Problem, Rows
 from app.training.split import Split
 
@@ -23,7 +24,6 @@ Rule = Literal["if-better", "always", "never"]
 RESAMPLINGS = 2000
 # A new version that is worse in a larger share of them is worse by more than chance: two-sided, 5 %.
 CERTAIN = 0.975
-_MOST_DRAWN = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Challenger:
 
     Attributes
     ----------
-    metrics, baseline: its metrics, and a baseline's, on the held-out rows.
-    losses: what each held-out row adds to the main metric (``evaluation.row_losses``).
+    metric: what models are compared by.
+    answers: what it says of the held-out rows.
     """
 
-    metrics: Metrics
-    losses: npt.NDArray[np.float64]
-    baseline: Metrics
+    metric: Metric
+    appraisal: Appraisal
+    answers: Answers
     data: Mapping[str, Any]
     problem: Problem
     split: Split
@@ -73,56 +73,43 @@ def decide_promotion(rule: Rule, challenger: Challenger, *, name: str, store: Pa
 
 
 def compare(champion: LoadedModel, called: str, challenger: Challenger) -> Decision:
-    """Compare by the task's main metric; whatever the champion raises speaks against promoting."""
-    problem, split = challenger.problem, challenger.split
-    metric = MAIN_METRIC[problem.task]
-    manifest = champion.manifest
-    if _refitted_on_these(manifest.data, challenger.data) and metric in manifest.metrics:
-        better, verdict = _compared(metric, challenger.metrics[metric], manifest.metrics[metric], called)
+    """Compare by the challenger's metric; whatever the champion raises speaks against promoting."""
+    problem, y = challenger.problem, challenger.split.y_test
+    metric, manifest = challenger.metric, champion.manifest
+    value = challenger.appraisal.metrics[metric.name]
+    if _refitted_on_these(manifest.data, challenger.data) and _is_the_same(metric, manifest.metrics, challenger):
+        better, verdict = _compared(metric, value, manifest.metrics[metric.name], called)
         return Decision(better, verdict)
     try:
-        rows = arrange_rows(split.X_test, problem, manifest)
-        losses = row_losses(champion.estimator, rows, split.y_test, problem.task)
+        rows = arrange_rows(challenger.split.X_test, problem, manifest)
+        classes = getattr(champion.estimator, "classes_", None)
+        theirs = metric.answers(champion.estimator, rows)
+        its_value = metric.from_answers(y, theirs, classes)
+        if math.isnan(its_value):
+            raise ValueError(f"it has no {metric.name} on them, which hold a class that it does not know")
     except Exception as fault:  # whatever a stranger's estimator raises, the new version is not to fail
         reason = (str(fault).splitlines() or [type(fault).__name__])[0]
         return Decision(False, f"{called}, which is promoted, cannot be scored on these rows ({reason})")
-    better, verdict = _compared(metric, challenger.metrics[metric], main_metric(losses, problem.task), called)
+    better, verdict = _compared(metric, value, its_value, called)
     if better:
         return Decision(True, verdict)
-    share = _share_of_worse(challenger.losses - losses)
-    told = f"so in {share:.1%} of {RESAMPLINGS:,} resamplings of them"
+    ours = challenger.answers.of(metric)
+    assert ours is not None  # noqa: S101  # it has a value
+    formulas = metric.over(y, ours, challenger.answers.classes), metric.over(y, theirs, classes)
+    share, drawn = share_of_worse(metric, *formulas, len(y), RESAMPLINGS)
+    told = f"so in {share:.1%} of {drawn:,} resamplings of them"
     if share > CERTAIN:
         return Decision(False, f"{verdict}, {told}")
     return Decision(True, f"{verdict}, which may be chance: {told}")
 
 
-def _compared(metric: str, ours: float, theirs: float, called: str) -> tuple[bool, str]:
+def _compared(metric: Metric, ours: float, theirs: float, called: str) -> tuple[bool, str]:
     """Return whether `ours` is at least as good, and that in words."""
     # The same rows counted right make the same number, however it was added up.
     equal = math.isclose(ours, theirs, rel_tol=1e-12)
-    better = (ours > theirs) == HIGHER_IS_BETTER[metric]
+    better = metric.better(ours, theirs)
     relation = "equal to" if equal else "better than" if better else "worse than"
-    return better or equal, f"{metric} {ours:.4g} is {relation} {theirs:.4g} of {called} on the same held-out rows"
-
-
-def _share_of_worse(apart: npt.NDArray[np.float64]) -> float:
-    """Return in which share of resamplings the rows' losses, `apart` from the champion's, are higher on average.
-
-    A paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993): rows are drawn anew, with
-    what both models made of each.
-    """
-    from scipy.stats import bootstrap
-
-    drawn = bootstrap(
-        (apart,),
-        np.mean,
-        n_resamples=RESAMPLINGS,
-        method="percentile",
-        # So many resamplings at a time bound the memory.
-        batch=max(1, _MOST_DRAWN // len(apart)),
-        rng=np.random.default_rng(0),
-    )
-    return float((drawn.bootstrap_distribution > 0).mean())
+    return better or equal, f"{metric.name} {ours:.4g} is {relation} {theirs:.4g} of {called} on the same held-out rows"
 
 
 def arrange_rows(X: Rows, problem: Problem, manifest: Manifest) -> Rows:
@@ -155,3 +142,11 @@ def arrange_rows(X: Rows, problem: Problem, manifest: Manifest) -> Rows:
 def _refitted_on_these(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     same = ("source", "sha256", "rows", "target", "seed", "test_size")
     return bool(then.get("refitted")) and all(then.get(key) == now.get(key) for key in same)
+
+
+def _is_the_same(metric: Metric, metrics: Mapping[str, Any], challenger: Challenger) -> bool:
+    """Tell whether a manifest's metric of this name was computed as the challenger's; costs may differ."""
+    if metric.name not in metrics:
+        return False
+    ours, theirs = challenger.appraisal.threshold or {}, metrics.get("threshold") or {}
+    return metric.name != "cost" or all(ours.get(key) == theirs.get(key) for key in ("costs", "positive"))

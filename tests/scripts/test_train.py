@@ -100,13 +100,16 @@ def test_a_mistake_in_the_options_is_a_usage_error(tmp_path: Path, arguments: li
     assert message in done.stderr
 
 
-def test_help_names_every_recipe_and_estimator_and_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_help_names_every_recipe_estimator_and_metric_and_imports_nothing_heavy(tmp_path: Path) -> None:
     from app.training.estimators import families_of
+    from app.training.metrics import metrics_of
     from app.training.recipes import RECIPES
 
     done = run("--help", folder=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert done.returncode == 0
     for name in [*RECIPES, *families_of("classification"), *families_of("regression")]:
+        assert name in done.stdout
+    for name in [*metrics_of("classification"), *metrics_of("regression")]:
         assert name in done.stdout
     assert "sklearn" not in done.stderr
     assert "pandas" not in done.stderr

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics
-from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.datasets import load_diabetes, load_wine
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import SVC
 
-from app.training.evaluation import evaluate, evaluate_baseline, main_metric, row_losses
+from app.training.evaluation import ask, evaluate, evaluate_baseline
 
 
 def test_classification_metrics_of_several_classes() -> None:
     X, y = load_wine(return_X_y=True)
     X = X[:, :3]
     model = LogisticRegression(max_iter=5000).fit(X, y)
-    measured = evaluate(model, X, y, "classification")
+    measured = evaluate(ask(model, X), y, "classification")
     predicted, probabilities = model.predict(X), model.predict_proba(X)
-    assert measured["accuracy"] == metrics.accuracy_score(y, predicted)
-    assert measured["balanced_accuracy"] == metrics.balanced_accuracy_score(y, predicted)
+    assert measured["accuracy"] == pytest.approx(metrics.accuracy_score(y, predicted))
     assert measured["f1"] == pytest.approx(metrics.f1_score(y, predicted, average="macro"))
     assert measured["roc_auc"] == pytest.approx(metrics.roc_auc_score(y, probabilities, multi_class="ovr"))
     assert measured["log_loss"] == pytest.approx(metrics.log_loss(y, probabilities))
@@ -35,15 +33,15 @@ def test_classification_metrics_of_several_classes() -> None:
 def test_decisions_give_roc_auc_where_there_are_no_probabilities() -> None:
     X, y = load_wine(return_X_y=True)
     model = SVC().fit(X, y == 0)
-    measured = evaluate(model, X, y == 0, "classification")
-    assert measured["roc_auc"] == metrics.roc_auc_score(y == 0, model.decision_function(X))
+    measured = evaluate(ask(model, X), y == 0, "classification")
+    assert measured["roc_auc"] == pytest.approx(metrics.roc_auc_score(y == 0, model.decision_function(X)))
     assert "log_loss" not in measured
 
 
 def test_a_class_that_is_not_held_out_leaves_roc_auc_out() -> None:
     X, y = load_wine(return_X_y=True)
     model = LogisticRegression(max_iter=5000).fit(X, y)
-    measured = evaluate(model, X[y < 2], y[y < 2], "classification")
+    measured = evaluate(ask(model, X[y < 2]), y[y < 2], "classification")
     assert "roc_auc" not in measured
     assert measured["log_loss"] > 0
 
@@ -51,37 +49,20 @@ def test_a_class_that_is_not_held_out_leaves_roc_auc_out() -> None:
 def test_regression_metrics() -> None:
     X, y = load_diabetes(return_X_y=True)
     model = LinearRegression().fit(X, y)
-    measured = evaluate(model, X, y, "regression")
+    measured = evaluate(ask(model, X), y, "regression")
     predicted = model.predict(X)
     assert measured == {
-        "mse": metrics.mean_squared_error(y, predicted),
+        "mse": pytest.approx(metrics.mean_squared_error(y, predicted)),
         "rmse": pytest.approx(metrics.root_mean_squared_error(y, predicted)),
-        "mae": metrics.mean_absolute_error(y, predicted),
-        "r2": metrics.r2_score(y, predicted),
-        "mape": metrics.mean_absolute_percentage_error(y, predicted),
+        "mae": pytest.approx(metrics.mean_absolute_error(y, predicted)),
+        "r2": pytest.approx(metrics.r2_score(y, predicted)),
+        "mape": pytest.approx(metrics.mean_absolute_percentage_error(y, predicted)),
     }
-    assert "mape" not in evaluate(model, X, np.where(y > 100, y, 0.0), "regression")
+    assert "mape" not in evaluate(ask(model, X), np.where(y > 100, y, 0.0), "regression")
 
 
 def test_the_baseline_ignores_the_features() -> None:
-    labels = evaluate_baseline(np.array(["a", "a", "b"]), np.eye(2), np.array(["a", "b"]), "classification")
+    labels = evaluate_baseline(np.array(["a", "a", "b"]), np.array(["a", "b"]), "classification")
     assert labels["accuracy"] == 0.5
-    numbers = evaluate_baseline(np.array([1.0, 3.0]), np.eye(2), np.array([2.0, 4.0]), "regression")
+    numbers = evaluate_baseline(np.array([1.0, 3.0]), np.array([2.0, 4.0]), "regression")
     assert numbers["mse"] == 2.0
-
-
-def test_the_main_metric_is_what_its_rows_add_up_to(iris: Any, diabetes: Any) -> None:
-    model, X = iris
-    _, y = load_iris(return_X_y=True)
-    losses = row_losses(model, X, y, "classification")
-    assert main_metric(losses, "classification") == pytest.approx(evaluate(model, X, y, "classification")["accuracy"])
-    model, X = diabetes
-    _, y = load_diabetes(return_X_y=True)
-    losses = row_losses(model, X, y, "regression")
-    assert main_metric(losses, "regression") == pytest.approx(evaluate(model, X, y, "regression")["rmse"])
-
-
-def test_answers_of_another_shape_than_the_target_have_no_losses(diabetes: Any) -> None:
-    model, X = diabetes
-    with pytest.raises(ValueError, match=r"its answers have the shape \(442,\), and the target has \(441,\)"):
-        row_losses(model, X, np.zeros(441), "regression")

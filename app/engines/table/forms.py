@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.engines import matrix
+from app.engines import covers, matrix
 from app.engines.base import Answer, Form, Kernel
 from app.engines.native import as_arrays
 from app.engines.table.columns import Block, Dates, NotReplayed, Number, Piece, Unreadable, Words, width
@@ -77,6 +77,10 @@ def _replay_front(estimator: Any, block: Block) -> tuple[Block, Any, NotReplayed
     """
     if type(estimator).__name__ in _SEARCHES and hasattr(estimator, "best_estimator_"):
         return _replay_front(estimator.best_estimator_, block)
+    covered = covers.inside(estimator)
+    if covered is not None:
+        block, final, stopped = _replay_front(covered, block)
+        return block, covers.around(estimator, final), stopped
     if type(estimator).__name__ != "Pipeline" or not type(estimator).__module__.startswith("sklearn."):
         try:
             return *replay_categories(estimator, block), None

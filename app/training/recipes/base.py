@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from app.training.balance import row_weights
 from app.training.errors import TrainingError
 from app.training.options import Options
 from app.training.problem import Container, Problem, Rows, Target, Task
@@ -22,7 +23,8 @@ def keep_table(table: Table, target: str | None) -> tuple[Table, str | None]:
 
 def fit_at_once(model: Any, X: Rows, y: Target, options: Options, say: Say) -> None:
     """Fit with one call."""
-    model.fit(X, y)
+    final = model.steps[-1][0]
+    model.fit(X, y, **{f"{final}__{name}": values for name, values in row_weights(model, y, options).items()})
 
 
 @dataclass(frozen=True)

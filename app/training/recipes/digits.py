@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from app.training.balance import row_weights
 from app.training.options import Options
 from app.training.problem import Problem, Rows, Target
 from app.training.recipes.base import Recipe, Say
@@ -51,10 +52,10 @@ def fit(model: Any, X: Rows, y: Target, options: Options, say: Say) -> None:
     """
     scaled = model[:-1].fit_transform(X)
     network, classes = model[-1], np.unique(y)
-    epochs = options.epochs or EPOCHS
+    epochs, weights = options.epochs or EPOCHS, row_weights(model, y, options)
     with threadpool_limits(1):
         for epoch in range(1, epochs + 1):
-            network.partial_fit(scaled, y, classes=classes)
+            network.partial_fit(scaled, y, classes=classes, **weights)
             say(f"epoch {epoch}/{epochs}: loss {network.loss_:.4f}")
 
 

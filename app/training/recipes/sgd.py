@@ -8,7 +8,7 @@ from app.training.estimators import Family
 from app.training.options import Options
 from app.training.preprocess import build_pipeline
 from app.training.problem import Problem, Rows, Target, Task
-from app.training.recipes.base import Recipe, Say
+from app.training.recipes.base import Recipe, Say, fit_at_once
 
 SCHEDULES = ("optimal", "constant", "invscaling", "adaptive")
 PENALTIES = ("l2", "l1", "elasticnet")
@@ -40,7 +40,7 @@ def _estimator(task: Task, options: Options, n_rows: int) -> Any:
 
 def fit(model: Any, X: Rows, y: Target, options: Options, say: Say) -> None:
     """Fit, and say how many epochs it took and whether it stopped early."""
-    model.fit(X, y)
+    fit_at_once(model, X, y, options, say)
     descent = model[-1]
     early = " on the validation split" if descent.early_stopping else ""
     stopped = f"stopped early{early}" if descent.n_iter_ < descent.max_iter else "all that were allowed"

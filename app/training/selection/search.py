@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from app.training.candidates import Candidate, gives_probabilities, spaces
+from app.training.candidates import Candidate, build, gives_probabilities, spaces
 from app.training.errors import TrainingError
 from app.training.problem import Problem
 from app.training.selection import finals
@@ -35,11 +35,13 @@ class Found:
 
     Attributes
     ----------
-    model: the fitted pipeline that was chosen, made smaller where that was asked for.
+    pipeline: the unfitted pipeline that was chosen, made smaller where that was asked for.
+    model: the same, fitted on all training rows.
     told: all that a report says of the search, as JSON values.
     compression: what was done to make it smaller, as JSON values.
     """
 
+    pipeline: Any
     model: Any
     candidate: Candidate
     finalists: tuple[Finalist, ...]
@@ -109,7 +111,8 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         model = shrunk.finalist.load()
     forget(folder)
     told = tell(wish, list(task.rungs), plan, measured, winner, why, time.monotonic() - began)
-    return Found(model, shrunk.finalist.candidate, tuple(measured), told, shrunk.told)
+    candidate = shrunk.finalist.candidate
+    return Found(build(candidate, problem, wish.seed), model, candidate, tuple(measured), told, shrunk.told)
 
 
 def _make_task(problem: Problem, split: Split, wish: Wish) -> Task:
