@@ -200,7 +200,7 @@ def _run(given: dict[str, Any]) -> None:
         raise click.UsageError("--search chooses the estimator itself; leave out --estimator")
     elif given["balance"]:
         raise click.UsageError(
-            "--search tries weights of classes itself; leave out --balance, or choose an --objective"
+            "--search tries weights of classes itself; leave out --balance"
         )
     for option in _OWN_OPTIONS:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
