@@ -85,6 +85,10 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     help="The share of rows held out to evaluate on, unless the data has its own test split.",
 )
 @click.option(
+    "--group", metavar="COLUMN", help="Hold out whole groups: rows with the same value; it is no feature then."
+)
+@click.option("--time", metavar="COLUMN", help="Hold out the latest rows, by dates or numbers.")
+@click.option(
     "--promote",
     type=click.Choice(["if-better", "always", "never"]),
     default="if-better",
@@ -112,6 +116,8 @@ def main(**given: Any) -> None:
 
     if given["data"] is not None and given["dataset"] is not None:
         raise click.UsageError("--data and --dataset cannot be given together")
+    if given["group"] is not None and given["time"] is not None:
+        raise click.UsageError("--group and --time cannot be given together")
     if given["data"] is None and given["dataset"] is None and given["recipe"] != "digits":
         raise click.UsageError("give --data FILE or --dataset NAME")
     try:

@@ -21,6 +21,7 @@ class Options:
     Attributes
     ----------
     test_size: the share of rows held out, above 0 and below 1.
+    group, time: the columns that say which rows belong together, and which came later.
     refit: whether to fit on all rows, the held-out ones too, once the metrics are known.
     store: the model store's folder.
     port: where the service listens, for the curl line.
@@ -33,6 +34,8 @@ class Options:
     target: str | None = None
     drop: tuple[str, ...] = ()
     task: Task | None = None
+    group: str | None = None
+    time: str | None = None
     estimator: str | None = None
     recipe: str = "table"
     name: str | None = None

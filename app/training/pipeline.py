@@ -16,7 +16,7 @@ from app.training.fitting import Fitter
 from app.training.leakage import find_leaks
 from app.training.options import Options, choose_name
 from app.training.preprocess import describe_pipeline
-from app.training.problem import Problem, drop_columns, frame_problem
+from app.training.problem import Problem, drop_columns, frame_problem, mark_table
 from app.training.progress import Progress
 from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
@@ -56,10 +56,10 @@ def train(options: Options, progress: Progress) -> Outcome:
     progress.read(table)
     problem = make_problem(table, recipe, options)
     progress.found(problem)
-    split = split_rows(problem, options.test_size, options.seed)
+    problem, split = split_rows(problem, options.test_size, options.seed, drawn=recipe.drawn_split)
     model = recipe.build(problem, options, len(split.y_train))
     fitter = Fitter(recipe, options, progress.say)
-    progress.building(describe_pipeline(model), len(split.y_train), len(split.y_test))
+    progress.building(describe_pipeline(model), split)
 
     with progress.step(f"fitting {type(model[-1]).__name__} on {len(split.y_train):,} rows"):
         model = fitter.fit(model, split.X_train, split.y_train)
@@ -96,7 +96,11 @@ def read_source(options: Options, recipe: Recipe) -> Table:
 
 def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
     """Leave out what was asked to be, let the recipe choose, and frame the problem it is for."""
-    table = drop_columns(table, options.drop) if options.drop else table
+    if options.target is not None and options.target in (options.group, options.time):
+        raise TrainingError(f"{options.target!r} cannot be the target and what rows are split by")
+    table = mark_table(table, options.group, options.time)
+    dropped = [name for name in options.drop if name != options.group]
+    table = drop_columns(table, dropped) if dropped else table
     if recipe.task and options.task not in (None, recipe.task):
         raise TrainingError(f"the recipe {recipe.name} is for {recipe.task}, not {options.task}")
     table, target = recipe.prepare(table, options.target)
@@ -120,6 +124,9 @@ def describe_data(table: Table, problem: Problem, split: Split, options: Options
         "rows": len(problem.y),
         "columns": list(problem.columns.names),
         "target": problem.target,
+        "split": split.rule,
+        "group": options.group,
+        "time": options.time,
         "seed": options.seed,
         "test_size": None if own_split else options.test_size,
         "rows_trained": len(problem.y) if options.refit else len(split.y_train),

@@ -13,6 +13,7 @@ from pandas.api import types
 
 from app.training.columns import Columns, find_columns
 from app.training.errors import TrainingError
+from app.training.marks import Marks, mark_rows
 from app.training.table import Table
 
 Task = Literal["classification", "regression"]
@@ -37,6 +38,7 @@ class Problem:
     y: the target, shape (n,): float64 for regression; integers, booleans or strings for classification.
     feature_names: the columns' names where X is an array and the data had names.
     n_held_out: how many of the last rows are the data's own test split.
+    marks: what decides on which side of a split each row falls.
     notes: what was done to the data that the user should know, one line each.
     """
 
@@ -47,6 +49,7 @@ class Problem:
     columns: Columns
     feature_names: list[str] | None = None
     n_held_out: int = 0
+    marks: Marks | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,6 +81,8 @@ def frame_problem(
         An unknown target, one that the task cannot have, or features that cannot be learnt from.
     """
     target = choose_target(table, target)
+    marks = table.marks or mark_rows(table.frame)
+    table = replace(table, marks=marks.without(table.frame[target]))
     table, notes = drop_rows_without_target(table, target)
     y, task = read_target(table.frame[target], task)
     features = table.frame.drop(columns=target)
@@ -88,7 +93,7 @@ def frame_problem(
     notes += describe_dropped(columns)
     X = contain(features, columns)
     names = list(map(str, features.columns)) if isinstance(X, np.ndarray) and table.named else None
-    return Problem(X, y, task, target, columns, names, table.n_held_out, table.notes + notes)
+    return Problem(X, y, task, target, columns, names, table.n_held_out, table.marks, table.notes + notes)
 
 
 def describe_dropped(columns: Columns) -> tuple[str, ...]:
@@ -111,6 +116,23 @@ def choose_target(table: Table, target: str | None) -> str:
     return next((name for name in _DEFAULT_TARGETS if name in names), names[-1])
 
 
+def mark_table(table: Table, group: str | None, time: str | None) -> Table:
+    """Mark the rows by their content and by the columns `group` and `time`; leave out `group`, which is no feature.
+
+    Raises
+    ------
+    TrainingError
+        No such columns, or columns that cannot be used so.
+    """
+    if group is not None and time is not None:
+        raise TrainingError("--group and --time cannot be given together: rows are split by one of them")
+    table = replace(table, marks=mark_rows(table.frame, group, time))
+    if group is None:
+        return table
+    note = f"not used, being what rows are grouped by: {group!r}"
+    return replace(drop_columns(table, [group]), notes=(*table.notes, note))
+
+
 def drop_columns(table: Table, names: Sequence[str]) -> Table:
     """Leave out columns by name."""
     for name in names:
@@ -124,7 +146,8 @@ def drop_columns(table: Table, names: Sequence[str]) -> Table:
 def drop_rows(table: Table, missing: npt.NDArray[np.bool_]) -> Table:
     """Leave out the rows where `missing` is true, of the data's own test split as well."""
     held_out = int((~missing[len(missing) - table.n_held_out :]).sum()) if table.n_held_out else 0
-    return replace(table, frame=table.frame[~missing].reset_index(drop=True), n_held_out=held_out)
+    marks = None if table.marks is None else table.marks.take(~missing)
+    return replace(table, frame=table.frame[~missing].reset_index(drop=True), n_held_out=held_out, marks=marks)
 
 
 def drop_rows_without_target(table: Table, target: str) -> tuple[Table, tuple[str, ...]]:

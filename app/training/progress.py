@@ -14,6 +14,7 @@ from rich.text import Text
 from app.training.evaluation import Metrics
 from app.training.problem import Problem
 from app.training.promotion import Decision
+from app.training.split import Split
 from app.training.table import Table
 
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ class Progress:
         for note in problem.notes:
             self.say(f"note: {note}", "yellow")
 
-    def building(self, pipeline: str, n_train: int, n_test: int) -> None:
+    def building(self, pipeline: str, split: Split) -> None:
         """Tell the pipeline in one line, and the split."""
         self.say(f"pipeline: {pipeline}")
-        self.say(f"split: {n_train:,} rows to learn from, {n_test:,} held out")
+        self.say(f"split: {split}")
+        for note in split.notes:
+            self.say(f"note: {note}", "yellow")
 
     def evaluated(self, metrics: Metrics, baseline: Metrics, leaks: list[str], problem: Problem) -> None:
         """Show the metrics beside the baseline's, and those of each class."""

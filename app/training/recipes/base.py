@@ -37,6 +37,7 @@ class Recipe:
     fit: fits the pipeline in place.
     task: the only task it does; None does any.
     container: the only container it takes; None takes any.
+    drawn_split: whether rows are held out as the textbooks do, by chance with the seed, not by their content.
     dataset: what it trains on where no data is given; None needs data.
     takes: the names of the options in :class:`Options` that are its own.
     """
@@ -48,6 +49,7 @@ class Recipe:
     fit: Callable[[Any, Rows, Target, Options, Say], None] = fit_at_once
     task: Task | None = None
     container: Container | None = None
+    drawn_split: bool = False
     dataset: str | None = None
     takes: frozenset[str] = frozenset()
 
