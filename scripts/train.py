@@ -56,6 +56,9 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     metavar="NAME",
     help="iris, digits, wine, breast_cancer, diabetes, or openml:NAME from the network.",
 )
+@click.option("--separator", metavar="SIGN", help="What stands between columns of text.  [default: found by looking]")
+@click.option("--encoding", metavar="NAME", help="Of text, such as latin-1.  [default: found by looking]")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark of text.  [default: found by looking]")
 @click.option("--target", metavar="COLUMN", help="What to predict.  [default: target, label, y, else the last column]")
 @click.option("--drop", metavar="COLUMN", multiple=True, help="Leave a column out; may be given several times.")
 @click.option(

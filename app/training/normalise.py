@@ -79,7 +79,8 @@ def _normalise_objects(column: Any, name: str, source: str) -> Any:
         return pd.Series(np.nan, index=column.index, dtype="float64")
     if kind == "boolean":
         return column.astype("boolean")
-    if kind == "decimal":
+    # Whole numbers that are objects are too large for an int64.
+    if kind in ("decimal", "integer"):
         return column.astype("float64")
     if kind in ("date", "datetime", "datetime64"):
         return _normalise(pd.to_datetime(column), name, source)

@@ -13,6 +13,7 @@ from app.training.datasets import read_dataset
 from app.training.errors import TrainingError
 from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline, row_losses
 from app.training.fitting import Fitter
+from app.training.layout import Wanted
 from app.training.leakage import find_leaks
 from app.training.options import Options, choose_name
 from app.training.preprocess import describe_pipeline
@@ -67,7 +68,7 @@ def train(options: Options, progress: Progress) -> Outcome:
         metrics = evaluate(model, split.X_test, split.y_test, problem.task)
         baseline = evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task)
         leaks = find_leaks(problem, split)
-    progress.evaluated(metrics, baseline, leaks, problem)
+    progress.evaluated(metrics, baseline, leaks)
 
     data = describe_data(table, problem, split, options)
     losses = row_losses(model, split.X_test, split.y_test, problem.task)
@@ -87,7 +88,7 @@ def train(options: Options, progress: Progress) -> Outcome:
 def read_source(options: Options, recipe: Recipe) -> Table:
     """Read the file or the data set that the options name, else the recipe's own."""
     if options.data is not None:
-        return read_table(options.data)
+        return read_table(options.data, Wanted(options.separator, options.encoding, options.decimal))
     dataset = options.dataset or recipe.dataset
     if dataset is None:
         raise TrainingError("there is nothing to train on; give --data FILE or --dataset NAME")

@@ -25,6 +25,9 @@ _DEFAULT_TARGETS = ("target", "label", "y")
 _MOST_CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS_OF_INTEGERS = 5
 _NAMES_SHOWN = 30
+_RARE = 0.05
+# Beyond these, floats skip whole numbers.
+_LARGEST_CLASS = 2**53
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ def frame_problem(
     else:
         features, columns = find_columns(features, keep_all=keep_all)
     notes += describe_dropped(columns)
+    if task == "classification":
+        notes += describe_rarest(y)
+    if not table.n_held_out and (table.marks is None or table.marks.times is None):
+        notes += describe_order(features, columns)
     X = contain(features, columns)
     names = list(map(str, features.columns)) if isinstance(X, np.ndarray) and table.named else None
     return Problem(X, y, task, target, columns, names, table.n_held_out, table.marks, table.notes + notes)
@@ -102,6 +109,34 @@ def describe_dropped(columns: Columns) -> tuple[str, ...]:
     for name, reason in columns.dropped.items():
         by_reason.setdefault(reason, []).append(repr(name))
     return tuple(f"not used, being {reason}: {_shown(names)}" for reason, names in by_reason.items())
+
+
+def describe_rarest(y: Target) -> tuple[str, ...]:
+    """Say what it means where a class is rare."""
+    codes, classes = pd.factorize(y)
+    counts = np.bincount(codes)
+    rarest = int(counts.argmin())
+    share = counts[rarest] / len(y)
+    if share >= min(_RARE, 1 / (2 * len(classes))):
+        return ()
+    return (
+        f"only {share:.1%} of the rows ({counts[rarest]:,}) are of the class {str(classes[rarest])!r}: accuracy says "
+        "little of it; look at its recall and at balanced_accuracy, and choose models by one that counts it, "
+        "such as --objective average_precision",
+    )
+
+
+def describe_order(features: pd.DataFrame, columns: Columns) -> tuple[str, ...]:
+    """Say how to hold out the latest rows, where the rows are in the order of a date."""
+    ordered = [
+        name for name in columns.of("date") if features[name].is_monotonic_increasing and features[name].nunique() > 1
+    ]
+    if not ordered:
+        return ()
+    return (
+        f"the rows are in the order of {ordered[0]!r}: if later ones are to be predicted from earlier ones, "
+        f"--time {ordered[0]} holds the latest out",
+    )
 
 
 def choose_target(table: Table, target: str | None) -> str:
@@ -199,6 +234,8 @@ def find_task(column: pd.Series[Any]) -> Task:
     if types.is_bool_dtype(column.dtype) or not types.is_numeric_dtype(column.dtype):
         return "classification"
     distinct = column.nunique()
+    if column.abs().max() > _LARGEST_CLASS:
+        return "regression"
     few = distinct <= max(2, min(_MOST_CLASSES_OF_INTEGERS, len(column) // _ROWS_PER_CLASS_OF_INTEGERS))
     return "classification" if few and bool((column % 1 == 0).all()) else "regression"
 
@@ -213,6 +250,8 @@ def _whole_classes(column: pd.Series[Any]) -> Target:
         raise TrainingError(
             f"the target {column.name!r} holds fractions such as {example:g}, no classes; use --task regression"
         )
+    if column.abs().max() > _LARGEST_CLASS:
+        raise TrainingError(f"the target {column.name!r} holds {column.abs().max():g}, too large a number for a class")
     return column.to_numpy(dtype=np.int64)
 
 

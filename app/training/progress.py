@@ -70,7 +70,7 @@ class Progress:
         for note in split.notes:
             self.say(f"note: {note}", "yellow")
 
-    def evaluated(self, metrics: Metrics, baseline: Metrics, leaks: list[str], problem: Problem) -> None:
+    def evaluated(self, metrics: Metrics, baseline: Metrics, leaks: list[str]) -> None:
         """Show the metrics beside the baseline's, and those of each class."""
         grid = _grid("held-out rows", "model", "baseline")
         for name, value in metrics.items():
@@ -80,12 +80,8 @@ class Progress:
         classes = metrics.get("per_class", {})
         if 0 < len(classes) <= _MOST_CLASSES:
             self._console.print(_class_grid(classes))
-        for name in leaks:
-            self.say(
-                f"hint: column {name!r} alone predicts {problem.target!r} all but perfectly; "
-                f"if it is not known beforehand, leave it out with --drop {name}",
-                "yellow",
-            )
+        for leak in leaks:
+            self.say(f"hint: {leak}", "yellow")
 
     def saved(self, saved: Saved, decision: Decision, curl: str) -> None:
         """Tell where the version is, whether it was promoted and why, and how to call it."""
