@@ -133,6 +133,7 @@ def main(**given: Any) -> None:
 
 
 def _run(given: dict[str, Any]) -> None:
+    from app.memory import give_large_blocks_pages_of_their_own
     from app.training.pipeline import train
     from app.training.progress import Progress
     from app.training.recipes import RECIPES
@@ -141,6 +142,7 @@ def _run(given: dict[str, Any]) -> None:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
             takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)
             raise click.UsageError(f"--{option} is for the recipe {takers}, not {given['recipe']}")
+    give_large_blocks_pages_of_their_own()
     train(_options(given), Progress())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from app.memory import return_free_memory
 from app.training.arrays import read_npy, read_npz
 from app.training.delimited import read_delimited
 from app.training.errors import TrainingError
@@ -53,4 +54,6 @@ def read_table(path: Path, wanted: Wanted | None = None) -> Table:
             raise TrainingError(f"{path.name}: does not fit into memory") from fault
         except OSError as fault:
             raise TrainingError(f"{path.name}: cannot be read: {fault.strerror or fault}") from fault
-    return replace(table, frame=normalise_frame(table.frame, path.name), sha256=opened.sha256)
+    table = replace(table, frame=normalise_frame(table.frame, path.name), sha256=opened.sha256)
+    return_free_memory()
+    return table

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app import store
+from app.memory import return_free_memory
 from app.store.showing import curl_line
 from app.training.data import read_table
 from app.training.datasets import read_dataset
@@ -57,7 +58,9 @@ def train(options: Options, progress: Progress) -> Outcome:
     progress.read(table)
     problem = make_problem(table, recipe, options)
     progress.found(problem)
+    table = table.without_rows()
     problem, split = split_rows(problem, options.test_size, options.seed, drawn=recipe.drawn_split)
+    return_free_memory()
     model = recipe.build(problem, options, len(split.y_train))
     fitter = Fitter(recipe, options, progress.say)
     progress.building(describe_pipeline(model), split)

@@ -226,7 +226,9 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
         return column.to_numpy(dtype=bool), task
     if types.is_numeric_dtype(dtype):
         return _whole_classes(column), task
-    return column.to_numpy(dtype=object), task
+    codes, words = pd.factorize(column)
+    # Each class is one object, however many rows it has.
+    return np.asarray(words, dtype=object)[codes], task
 
 
 def find_task(column: pd.Series[Any]) -> Task:

@@ -30,6 +30,7 @@ _HASHES = 2**64
 # Groups differ in size: a share of held-out rows that is further off than this is told.
 _FAR_OFF = 1.5
 _NAMES_SHOWN = 5
+_ROWS_PER_WORD = 10
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,28 @@ def split_rows(problem: Problem, test_size: float, seed: int, *, drawn: bool = F
 def reorder(problem: Problem, order: Indices) -> Problem:
     """Return the problem with its rows in the order given."""
     marks = None if problem.marks is None else problem.marks.take(order)
-    return replace(problem, X=take_rows(problem.X, order), y=problem.y[order], marks=marks)
+    X = share_words(problem.X) if isinstance(problem.X, pd.DataFrame) else problem.X
+    return replace(problem, X=take_rows(X, order), y=problem.y[order], marks=marks)
+
+
+def share_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with categories as Python's strings, one object for each.
+
+    scikit-learn takes strings as objects; from Arrow's memory it would get one for each row, again and again.
+    """
+    shared = {
+        str(name): _share(words, codes, frame.index)
+        for name in frame
+        if isinstance(frame[name].dtype, pd.StringDtype)
+        for codes, words in [pd.factorize(frame[name])]
+        if len(words) * _ROWS_PER_WORD <= len(frame)
+    }
+    return frame.assign(**shared) if shared else frame
+
+
+def _share(words: Any, codes: Indices, index: pd.Index[Any]) -> pd.Series[Any]:
+    objects = np.append(np.asarray(words, dtype=object), np.nan)[codes]
+    return pd.Series(objects, index=index, dtype=pd.StringDtype("python", na_value=np.nan))
 
 
 def take_rows(X: Rows, chosen: Indices | slice) -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -33,3 +33,7 @@ class Table:
     n_held_out: int = 0
     marks: Marks | None = None
     notes: tuple[str, ...] = ()
+
+    def without_rows(self) -> Table:
+        """Return what else is known of the table, so that its rows can be freed."""
+        return replace(self, frame=self.frame.iloc[:0].copy(), marks=None)

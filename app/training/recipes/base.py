@@ -9,6 +9,7 @@ from typing import Any
 from app.training.errors import TrainingError
 from app.training.options import Options
 from app.training.problem import Container, Problem, Rows, Target, Task
+from app.training.stopping import fit_setting_aside, stops_early
 from app.training.table import Table
 
 # Told one line of progress.
@@ -21,8 +22,11 @@ def keep_table(table: Table, target: str | None) -> tuple[Table, str | None]:
 
 
 def fit_at_once(model: Any, X: Rows, y: Target, options: Options, say: Say) -> None:
-    """Fit with one call."""
-    model.fit(X, y)
+    """Fit with one call, or what comes to the same and takes less memory."""
+    if stops_early(model, len(y)):
+        fit_setting_aside(model, X, y)
+    else:
+        model.fit(X, y)
 
 
 @dataclass(frozen=True)
