@@ -78,6 +78,9 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
     metavar="NAME",
     help="iris, digits, wine, breast_cancer, diabetes, or openml:NAME from the network.",
 )
+@click.option("--separator", metavar="SIGN", help="What stands between columns of text.  [default: found by looking]")
+@click.option("--encoding", metavar="NAME", help="Of text, such as latin-1.  [default: found by looking]")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark of text.  [default: found by looking]")
 @click.option("--target", metavar="COLUMN", help="What to predict.  [default: target, label, y, else the last column]")
 @click.option("--drop", metavar="COLUMN", multiple=True, help="Leave a column out; may be given several times.")
 @click.option(
@@ -106,6 +109,10 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
     show_default=True,
     help="The share of rows held out to evaluate on, unless the data has its own test split.",
 )
+@click.option(
+    "--group", metavar="COLUMN", help="Hold out whole groups: rows with the same value; it is no feature then."
+)
+@click.option("--time", metavar="COLUMN", help="Hold out the latest rows, by dates or numbers.")
 @click.option(
     "--promote",
     type=click.Choice(["if-better", "always", "never"]),
@@ -174,6 +181,8 @@ def main(**given: Any) -> None:
 
     if given["data"] is not None and given["dataset"] is not None:
         raise click.UsageError("--data and --dataset cannot be given together")
+    if given["group"] is not None and given["time"] is not None:
+        raise click.UsageError("--group and --time cannot be given together")
     if given["data"] is None and given["dataset"] is None and given["recipe"] != "digits":
         raise click.UsageError("give --data FILE or --dataset NAME")
     try:
@@ -186,6 +195,7 @@ def main(**given: Any) -> None:
 
 
 def _run(given: dict[str, Any]) -> None:
+    from app.memory import give_large_blocks_pages_of_their_own
     from app.training.pipeline import train
     from app.training.progress import Progress
     from app.training.recipes import RECIPES
@@ -199,13 +209,12 @@ def _run(given: dict[str, Any]) -> None:
     elif given["estimator"] is not None:
         raise click.UsageError("--search chooses the estimator itself; leave out --estimator")
     elif given["balance"]:
-        raise click.UsageError(
-            "--search tries weights of classes itself; leave out --balance"
-        )
+        raise click.UsageError("--search tries weights of classes itself; leave out --balance")
     for option in _OWN_OPTIONS:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
             takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)
             raise click.UsageError(f"--{option} is for the recipe {takers}, not {given['recipe']}")
+    give_large_blocks_pages_of_their_own()
     train(_options(given), Progress())
 
 

@@ -6,7 +6,6 @@ hold on to it.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import threading
@@ -16,6 +15,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from app.errors import StoreError, Unavailable, VersionRefused
+from app.memory import return_free_memory
 from app.store.catalog import ModelStore, Stamp
 from app.store.loading import LoadedModel, load_version
 from app.store.view import Key, View, default_of
@@ -91,7 +91,7 @@ class Follower:
         dropped = any(self.view.loaded.get(key) is not model for key, model in before.items())
         del before
         if dropped:
-            _return_free_memory()
+            return_free_memory()
 
     # Reading the store
 
@@ -283,17 +283,6 @@ class Follower:
 
     def _default_name(self) -> str | None:
         return default_of(self.view.serving.keys(), self._default)
-
-
-def _return_free_memory() -> None:
-    """Give the pages of a dropped version back to the system.
-
-    glibc keeps freed memory that lies below what is in use; over hundreds of promotions that adds up to more than
-    a model. Other C libraries lack the function, or the habit.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def refusal(name: str, version: int, why: str) -> Unavailable:

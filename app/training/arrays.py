@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from app.training.errors import TrainingError
+from app.training.files import Opened, check_archive
+from app.training.layout import Wanted
 from app.training.table import Table
 
 Array = npt.NDArray[Any]
@@ -23,11 +24,10 @@ _SPLIT = ("x_train", "y_train", "x_test", "y_test")
 _TABLE_DIMENSIONS = 2
 
 
-def read_npy(content: bytes, source: str, header: bool | None = None) -> Table:
+def read_npy(opened: Opened, wanted: Wanted) -> Table:
     """Read a 2-D array of numbers, shape (n, n_features + 1), whose last column is the target."""
-    array = _load(content, source)
-    if not isinstance(array, np.ndarray):
-        raise TrainingError(f"{source}: is an NPZ archive; rename it to .npz")
+    source = opened.name
+    array = _load(opened)
     if array.ndim != _TABLE_DIMENSIONS or array.dtype.kind not in "biuf":
         raise TrainingError(
             f"{source}: holds {array.dtype} of shape {array.shape}; "
@@ -38,15 +38,15 @@ def read_npy(content: bytes, source: str, header: bool | None = None) -> Table:
     return Table(_frame(array[:, :-1], array[:, -1]), source, named=False, target=TARGET)
 
 
-def read_npz(content: bytes, source: str, header: bool | None = None) -> Table:
+def read_npz(opened: Opened, wanted: Wanted) -> Table:
     """Read ``x_train, y_train, x_test, y_test``, ``X, y``, ``x, y`` or ``data, target``.
 
     Samples of more than one dimension, such as images of shape (n, height, width), are flattened to
     rows of shape (n, height * width). A test split in the file becomes the held-out rows.
     """
-    arrays = _load(content, source)
-    if isinstance(arrays, np.ndarray):
-        raise TrainingError(f"{source}: is a single NPY array; rename it to .npy")
+    source = opened.name
+    check_archive(opened)
+    arrays = _load(opened)
     members = _members(arrays, source)
     if set(_SPLIT) <= members.keys():
         x_train, y_train = _checked(members, "x_train", "y_train", source)
@@ -65,11 +65,11 @@ def read_npz(content: bytes, source: str, header: bool | None = None) -> Table:
     raise TrainingError(f"{source}: holds {held}; x_train, y_train, x_test, y_test or X, y or data, target are needed")
 
 
-def _load(content: bytes, source: str) -> Any:
+def _load(opened: Opened) -> Any:
     try:
-        return np.load(io.BytesIO(content), allow_pickle=False)
+        return np.load(opened.stream, allow_pickle=False)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as fault:
-        raise TrainingError(f"{source}: {_reason(fault)}") from fault
+        raise TrainingError(f"{opened.name}: {_reason(fault)}") from fault
 
 
 def _members(archive: Any, source: str) -> dict[str, Array]:

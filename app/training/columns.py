@@ -98,7 +98,7 @@ def _convert(column: pd.Series[Any], name: str) -> pd.Series[Any]:
         _refuse_infinite(column, name)
     if not types.is_string_dtype(column.dtype):
         return column
-    if (dates := _as_dates(column)) is not None:
+    if (dates := as_dates(column)) is not None:
         return dates
     _refuse_stray_words(column, name)
     return column
@@ -110,7 +110,7 @@ def _refuse_infinite(column: pd.Series[Any], name: str) -> None:
         raise TrainingError(f"column {name!r}, row {infinite[0] + 1} is infinite; correct it or leave it empty")
 
 
-def _as_dates(column: pd.Series[Any]) -> pd.Series[Any] | None:
+def as_dates(column: pd.Series[Any]) -> pd.Series[Any] | None:
     """Return a column of written dates as datetime64 in UTC; None where it holds anything else."""
     probe = column.dropna().head(_PROBE)
     if probe.empty or not probe.str.match(_DATE).all():

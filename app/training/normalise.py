@@ -54,6 +54,8 @@ def _normalise(column: Any, name: str, source: str) -> pd.Series[Any]:
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _normalise(column.astype(dtype.categories.dtype), name, source)
+    if isinstance(dtype, pd.StringDtype) and dtype == "str":
+        return column
     missing = bool(column.isna().any())
     plain: pd.Series[Any] = column
     if types.is_bool_dtype(dtype):
@@ -79,7 +81,8 @@ def _normalise_objects(column: Any, name: str, source: str) -> Any:
         return pd.Series(np.nan, index=column.index, dtype="float64")
     if kind == "boolean":
         return column.astype("boolean")
-    if kind == "decimal":
+    # Whole numbers that are objects are too large for an int64.
+    if kind in ("decimal", "integer"):
         return column.astype("float64")
     if kind in ("date", "datetime", "datetime64"):
         return _normalise(pd.to_datetime(column), name, source)

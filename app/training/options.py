@@ -22,6 +22,8 @@ class Options:
     Attributes
     ----------
     test_size: the share of rows held out, above 0 and below 1.
+    separator, encoding, decimal: how the file of text is written; None is found by looking.
+    group, time: the columns that say which rows belong together, and which came later.
     refit: whether to fit on all rows, the held-out ones too, once the metrics are known.
     store: the model store's folder.
     port: where the service listens, for the curl line.
@@ -46,6 +48,11 @@ class Options:
     target: str | None = None
     drop: tuple[str, ...] = ()
     task: Task | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    group: str | None = None
+    time: str | None = None
     estimator: str | None = None
     recipe: str = "table"
     name: str | None = None

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 
 import pandas as pd
 
 from app.training.errors import TrainingError
+from app.training.files import Opened
+from app.training.layout import Wanted
 from app.training.table import Table
 
 
-def read_parquet(content: bytes, source: str, header: bool | None = None) -> Table:
+def read_parquet(opened: Opened, wanted: Wanted) -> Table:
     """Read a Parquet file through pyarrow, an optional dependency."""
+    source = opened.name
     if importlib.util.find_spec("pyarrow") is None:
         raise TrainingError(f"{source}: reading Parquet needs pyarrow; install it with: pip install pyarrow")
     import pyarrow
 
     try:
-        frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+        frame = pd.read_parquet(opened.stream, engine="pyarrow")
     except (pyarrow.ArrowException, OSError, ValueError) as fault:
         raise TrainingError(f"{source}: is not a readable Parquet file ({_first_line(fault)})") from fault
     # pandas keeps an index beside the columns; a plain counter carries nothing, a named one is a column.

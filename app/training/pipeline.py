@@ -10,6 +10,7 @@ from typing import Any
 import sklearn
 
 from app import store
+from app.memory import return_free_memory
 from app.store.showing import curl_line
 from app.training.balance import balance_classes
 from app.training.data import read_table
@@ -18,11 +19,12 @@ from app.training.errors import TrainingError
 from app.training.evaluation import Answers, Appraisal, Metrics, ask, evaluate, evaluate_baseline, find_intervals
 from app.training.finishing import Told, Wishes, find_finish, read_wishes
 from app.training.fitting import Fitter
+from app.training.layout import Wanted
 from app.training.leakage import find_leaks
 from app.training.metrics import find_metric
 from app.training.options import Options, choose_name
 from app.training.preprocess import describe_pipeline, name_of
-from app.training.problem import Problem, drop_columns, frame_problem
+from app.training.problem import Problem, drop_columns, frame_problem, mark_table
 from app.training.progress import Progress
 from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
@@ -65,7 +67,11 @@ def train(options: Options, progress: Progress) -> Outcome:
     progress.read(table)
     problem = make_problem(table, recipe, options)
     progress.found(problem)
-    split = split_rows(problem, options.test_size, options.seed)
+    table = table.without_rows()
+    problem, split = split_rows(
+        problem, options.test_size, options.seed, drawn=recipe.drawn_split and not options.search
+    )
+    return_free_memory()
     wishes = read_wishes(options, problem, split.y_train)
     fitter = Fitter(recipe, options, progress.say)
     found = None
@@ -89,7 +95,7 @@ def train(options: Options, progress: Progress) -> Outcome:
         before = answers if model is fitted else ask(fitted, split.X_test)
         appraisal = appraise(answers, wishes, problem, split, finish.describe(split.y_test, answers, before))
         leaks = find_leaks(problem, split)
-    progress.evaluated(appraisal, leaks, problem)
+    progress.evaluated(appraisal, leaks)
 
     data = describe_data(table, problem, split, options, answers)
     challenger = Challenger(wishes.objective, appraisal, answers, data, problem, split)
@@ -151,7 +157,7 @@ def tell_apart(table: Table, problem: Problem) -> dict[str, Any]:
 def read_source(options: Options, recipe: Recipe) -> Table:
     """Read the file or the data set that the options name, else the recipe's own."""
     if options.data is not None:
-        return read_table(options.data)
+        return read_table(options.data, Wanted(options.separator, options.encoding, options.decimal))
     dataset = options.dataset or recipe.dataset
     if dataset is None:
         raise TrainingError("there is nothing to train on; give --data FILE or --dataset NAME")
@@ -160,7 +166,11 @@ def read_source(options: Options, recipe: Recipe) -> Table:
 
 def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
     """Leave out what was asked to be, let the recipe choose, and frame the problem it is for."""
-    table = drop_columns(table, options.drop) if options.drop else table
+    if options.target is not None and options.target in (options.group, options.time):
+        raise TrainingError(f"{options.target!r} cannot be the target and what rows are split by")
+    table = mark_table(table, options.group, options.time)
+    dropped = [name for name in options.drop if name != options.group]
+    table = drop_columns(table, dropped) if dropped else table
     if recipe.task and options.task not in (None, recipe.task):
         raise TrainingError(f"the recipe {recipe.name} is for {recipe.task}, not {options.task}")
     table, target = recipe.prepare(table, options.target)
@@ -204,6 +214,9 @@ def describe_data(table: Table, problem: Problem, split: Split, options: Options
         "rows": len(problem.y),
         "columns": list(problem.columns.names),
         "target": problem.target,
+        "split": split.rule,
+        "group": options.group,
+        "time": options.time,
         "seed": options.seed,
         "test_size": None if own_split else options.test_size,
         "rows_trained": len(problem.y) if options.refit else len(split.y_train),

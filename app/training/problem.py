@@ -13,6 +13,7 @@ from pandas.api import types
 
 from app.training.columns import Columns, find_columns
 from app.training.errors import TrainingError
+from app.training.marks import Marks, mark_rows
 from app.training.table import Table
 
 Task = Literal["classification", "regression"]
@@ -24,6 +25,9 @@ _DEFAULT_TARGETS = ("target", "label", "y")
 _MOST_CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS_OF_INTEGERS = 5
 _NAMES_SHOWN = 30
+_RARE = 0.05
+# Beyond these, floats skip whole numbers.
+_LARGEST_CLASS = 2**53
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Problem:
     y: the target, shape (n,): float64 for regression; integers, booleans or strings for classification.
     feature_names: the columns' names where X is an array and the data had names.
     n_held_out: how many of the last rows are the data's own test split.
+    marks: what decides on which side of a split each row falls.
     notes: what was done to the data that the user should know, one line each.
     """
 
@@ -47,6 +52,7 @@ class Problem:
     columns: Columns
     feature_names: list[str] | None = None
     n_held_out: int = 0
+    marks: Marks | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -78,6 +84,8 @@ def frame_problem(
         An unknown target, one that the task cannot have, or features that cannot be learnt from.
     """
     target = choose_target(table, target)
+    marks = table.marks or mark_rows(table.frame)
+    table = replace(table, marks=marks.without(table.frame[target]))
     table, notes = drop_rows_without_target(table, target)
     y, task = read_target(table.frame[target], task)
     features = table.frame.drop(columns=target)
@@ -86,9 +94,13 @@ def frame_problem(
     else:
         features, columns = find_columns(features, keep_all=keep_all)
     notes += describe_dropped(columns)
+    if task == "classification":
+        notes += describe_rarest(y)
+    if not table.n_held_out and (table.marks is None or table.marks.times is None):
+        notes += describe_order(features, columns)
     X = contain(features, columns)
     names = list(map(str, features.columns)) if isinstance(X, np.ndarray) and table.named else None
-    return Problem(X, y, task, target, columns, names, table.n_held_out, table.notes + notes)
+    return Problem(X, y, task, target, columns, names, table.n_held_out, table.marks, table.notes + notes)
 
 
 def describe_dropped(columns: Columns) -> tuple[str, ...]:
@@ -97,6 +109,34 @@ def describe_dropped(columns: Columns) -> tuple[str, ...]:
     for name, reason in columns.dropped.items():
         by_reason.setdefault(reason, []).append(repr(name))
     return tuple(f"not used, being {reason}: {_shown(names)}" for reason, names in by_reason.items())
+
+
+def describe_rarest(y: Target) -> tuple[str, ...]:
+    """Say what it means where a class is rare."""
+    codes, classes = pd.factorize(y)
+    counts = np.bincount(codes)
+    rarest = int(counts.argmin())
+    share = counts[rarest] / len(y)
+    if share >= min(_RARE, 1 / (2 * len(classes))):
+        return ()
+    return (
+        f"only {share:.1%} of the rows ({counts[rarest]:,}) are of the class {str(classes[rarest])!r}: accuracy says "
+        "little of it; look at its recall and at balanced_accuracy, and choose models by one that counts it, "
+        "such as --objective average_precision",
+    )
+
+
+def describe_order(features: pd.DataFrame, columns: Columns) -> tuple[str, ...]:
+    """Say how to hold out the latest rows, where the rows are in the order of a date."""
+    ordered = [
+        name for name in columns.of("date") if features[name].is_monotonic_increasing and features[name].nunique() > 1
+    ]
+    if not ordered:
+        return ()
+    return (
+        f"the rows are in the order of {ordered[0]!r}: if later ones are to be predicted from earlier ones, "
+        f"--time {ordered[0]} holds the latest out",
+    )
 
 
 def choose_target(table: Table, target: str | None) -> str:
@@ -109,6 +149,23 @@ def choose_target(table: Table, target: str | None) -> str:
     if table.target is not None:
         return table.target
     return next((name for name in _DEFAULT_TARGETS if name in names), names[-1])
+
+
+def mark_table(table: Table, group: str | None, time: str | None) -> Table:
+    """Mark the rows by their content and by the columns `group` and `time`; leave out `group`, which is no feature.
+
+    Raises
+    ------
+    TrainingError
+        No such columns, or columns that cannot be used so.
+    """
+    if group is not None and time is not None:
+        raise TrainingError("--group and --time cannot be given together: rows are split by one of them")
+    table = replace(table, marks=mark_rows(table.frame, group, time))
+    if group is None:
+        return table
+    note = f"not used, being what rows are grouped by: {group!r}"
+    return replace(drop_columns(table, [group]), notes=(*table.notes, note))
 
 
 def drop_columns(table: Table, names: Sequence[str]) -> Table:
@@ -124,7 +181,8 @@ def drop_columns(table: Table, names: Sequence[str]) -> Table:
 def drop_rows(table: Table, missing: npt.NDArray[np.bool_]) -> Table:
     """Leave out the rows where `missing` is true, of the data's own test split as well."""
     held_out = int((~missing[len(missing) - table.n_held_out :]).sum()) if table.n_held_out else 0
-    return replace(table, frame=table.frame[~missing].reset_index(drop=True), n_held_out=held_out)
+    marks = None if table.marks is None else table.marks.take(~missing)
+    return replace(table, frame=table.frame[~missing].reset_index(drop=True), n_held_out=held_out, marks=marks)
 
 
 def drop_rows_without_target(table: Table, target: str) -> tuple[Table, tuple[str, ...]]:
@@ -168,7 +226,9 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
         return column.to_numpy(dtype=bool), task
     if types.is_numeric_dtype(dtype):
         return _whole_classes(column), task
-    return column.to_numpy(dtype=object), task
+    codes, words = pd.factorize(column)
+    # Each class is one object, however many rows it has.
+    return np.asarray(words, dtype=object)[codes], task
 
 
 def find_task(column: pd.Series[Any]) -> Task:
@@ -176,6 +236,8 @@ def find_task(column: pd.Series[Any]) -> Task:
     if types.is_bool_dtype(column.dtype) or not types.is_numeric_dtype(column.dtype):
         return "classification"
     distinct = column.nunique()
+    if column.abs().max() > _LARGEST_CLASS:
+        return "regression"
     few = distinct <= max(2, min(_MOST_CLASSES_OF_INTEGERS, len(column) // _ROWS_PER_CLASS_OF_INTEGERS))
     return "classification" if few and bool((column % 1 == 0).all()) else "regression"
 
@@ -190,6 +252,8 @@ def _whole_classes(column: pd.Series[Any]) -> Target:
         raise TrainingError(
             f"the target {column.name!r} holds fractions such as {example:g}, no classes; use --task regression"
         )
+    if column.abs().max() > _LARGEST_CLASS:
+        raise TrainingError(f"the target {column.name!r} holds {column.abs().max():g}, too large a number for a class")
     return column.to_numpy(dtype=np.int64)
 
 

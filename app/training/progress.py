@@ -76,7 +76,9 @@ class Progress:
 
     def divided(self, split: Split) -> None:
         """Tell how many rows there are to learn from and how many are held out."""
-        self.say(f"split: {len(split.y_train):,} rows to learn from, {len(split.y_test):,} held out")
+        self.say(f"split: {split}")
+        for note in split.notes:
+            self.say(f"note: {note}", "yellow")
 
     def building(self, pipeline: str, split: Split) -> None:
         """Tell the pipeline in one line, and the split."""
@@ -109,7 +111,7 @@ class Progress:
         self._console.print(grid)
         self.say(f"pipeline: {describe_pipeline(found.model)}")
 
-    def evaluated(self, appraisal: Appraisal, leaks: list[str], problem: Problem) -> None:
+    def evaluated(self, appraisal: Appraisal, leaks: list[str]) -> None:
         """Show the metrics, with 95 % confidence intervals, beside the baseline's, and those of each class."""
         metrics, baseline = appraisal.metrics, appraisal.baseline
         grid = _grid("held-out rows", "model", "baseline")
@@ -121,16 +123,12 @@ class Progress:
         classes = metrics.get("per_class", {})
         if 0 < len(classes) <= _MOST_CLASSES:
             self._console.print(_class_grid(classes))
+        for leak in leaks:
+            self.say(f"hint: {leak}", "yellow")
         if appraisal.calibration is not None:
             self._calibrated(appraisal.calibration)
         if appraisal.threshold is not None:
             self._decided(appraisal.threshold)
-        for name in leaks:
-            self.say(
-                f"hint: column {name!r} alone predicts {problem.target!r} all but perfectly; "
-                f"if it is not known beforehand, leave it out with --drop {name}",
-                "yellow",
-            )
 
     def _calibrated(self, told: dict[str, Any]) -> None:
         """Tell whether probabilities were calibrated, why, and what that changed on held-out rows."""

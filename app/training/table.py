@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
+
+from app.training.marks import Marks
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Table:
     named: whether the column names came with the data rather than being made up here.
     target: the target column's name, where the format says it.
     n_held_out: how many of the last rows are the data's own test split; 0 where it has none.
+    marks: what decides on which side of a split each row falls; None until it was asked for.
     notes: what was found on the way that the user should know, one line each.
     """
 
@@ -28,4 +31,9 @@ class Table:
     named: bool = True
     target: str | None = None
     n_held_out: int = 0
+    marks: Marks | None = None
     notes: tuple[str, ...] = ()
+
+    def without_rows(self) -> Table:
+        """Return what else is known of the table, so that its rows can be freed."""
+        return replace(self, frame=self.frame.iloc[:0].copy(), marks=None)

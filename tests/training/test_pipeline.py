@@ -102,7 +102,7 @@ def test_a_tie_promotes_and_a_worse_version_is_saved_but_not_promoted(trainer: T
     assert "is equal to" in tie.decision.reason
     worse, printed = trainer(dataset="wine", estimator="dummy")
     assert not worse.saved.promoted
-    assert "is worse than 0.9722 of version 2 on the same held-out rows, so in 100.0% of" in worse.decision.reason
+    assert "is worse than 0.963 of version 2 on the same held-out rows, so in 100.0% of" in worse.decision.reason
     assert "python scripts/models.py promote wine 3" in printed
     assert store.ModelStore(tmp_path / "models").promoted("wine") == 2
     forced, _ = trainer(dataset="wine", estimator="dummy", promote="always")

@@ -10,7 +10,6 @@ import pytest
 
 from app.training.errors import TrainingError
 from app.training.problem import drop_columns, frame_problem
-from app.training.split import split_rows
 from app.training.table import Table
 
 
@@ -109,42 +108,6 @@ def test_a_target_that_cannot_be_learnt_is_refused(
     with pytest.raises(TrainingError) as raised:
         frame_problem(table_of(**columns), **options)
     assert str(raised.value) == message
-
-
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        (["a", "b"], "2 rows split into 1 to learn from and 1 held out; two of each are needed at least"),
-        (
-            ["a"] * 9 + ["b"],
-            "class 'b' of the target 'y' has only one row; two are needed to hold one out: add rows or leave it out",
-        ),
-        (
-            ["a", "b", "c"] * 3,
-            "3 classes of the target 'y' do not fit into 2 rows; "
-            "change --test-size, add rows, or use --task regression if it is a quantity",
-        ),
-    ],
-)
-def test_too_few_rows_to_hold_any_out_are_refused(y: list[str], message: str) -> None:
-    problem = frame_problem(table_of(x=range(len(y)), y=y))
-    with pytest.raises(TrainingError) as raised:
-        split_rows(problem, 0.2, 42)
-    assert str(raised.value) == message
-
-
-def test_the_split_is_train_test_splits_own() -> None:
-    from sklearn.model_selection import train_test_split
-
-    X, y = np.arange(40.0).reshape(20, 2), np.arange(20) * 0.5
-    problem = frame_problem(table_of(a=X[:, 0], b=X[:, 1], y=y))
-    split = split_rows(problem, 0.2, 42)
-    for ours, theirs in zip(
-        (split.X_train, split.X_test, split.y_train, split.y_test),
-        train_test_split(X, y, test_size=0.2, random_state=42),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_dropping_follows_names() -> None:

@@ -10,6 +10,7 @@ from app.training.balance import row_weights
 from app.training.errors import TrainingError
 from app.training.options import Options
 from app.training.problem import Container, Problem, Rows, Target, Task
+from app.training.stopping import fit_setting_aside, stops_early
 from app.training.table import Table
 
 # Told one line of progress.
@@ -22,9 +23,13 @@ def keep_table(table: Table, target: str | None) -> tuple[Table, str | None]:
 
 
 def fit_at_once(model: Any, X: Rows, y: Target, options: Options, say: Say) -> None:
-    """Fit with one call."""
-    final = model.steps[-1][0]
-    model.fit(X, y, **{f"{final}__{name}": values for name, values in row_weights(model, y, options).items()})
+    """Fit with one call, or what comes to the same and takes less memory."""
+    weights = row_weights(model, y, options)
+    if stops_early(model, len(y)) and not weights:
+        fit_setting_aside(model, X, y)
+    else:
+        final = model.steps[-1][0] if hasattr(model, "steps") else ""
+        model.fit(X, y, **{f"{final}__{name}": values for name, values in weights.items()})
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Recipe:
     fit: fits the pipeline in place.
     task: the only task it does; None does any.
     container: the only container it takes; None takes any.
+    drawn_split: whether rows are held out as the textbooks do, by chance with the seed, not by their content.
     dataset: what it trains on where no data is given; None needs data.
     takes: the names of the options in :class:`Options` that are its own.
     """
@@ -50,6 +56,7 @@ class Recipe:
     fit: Callable[[Any, Rows, Target, Options, Say], None] = fit_at_once
     task: Task | None = None
     container: Container | None = None
+    drawn_split: bool = False
     dataset: str | None = None
     takes: frozenset[str] = frozenset()
 

@@ -59,5 +59,6 @@ FOREST = Recipe(
     prepare=prepare,
     task="classification",
     container="array",
+    drawn_split=True,
     takes=frozenset({"pca"}),
 )

@@ -38,4 +38,5 @@ LINEAR = Recipe(
     prepare=prepare,
     task="regression",
     container="array",
+    drawn_split=True,
 )

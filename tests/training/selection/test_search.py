@@ -23,7 +23,7 @@ from app.training.problem import Problem, frame_problem
 from app.training.selection import Found, Limits, Watcher, Wish, select
 from app.training.selection.journal import FILE
 from app.training.selection.plan import Plan, Result
-from app.training.split import Split, split_rows
+from app.training.split import Split
 from app.training.table import Table
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +39,9 @@ def rows() -> tuple[Problem, Split]:
         kind=rng.choice(["u", "v", "w"], 90), y=np.where(x[:, 0] + x[:, 1] > 0, "yes", "no")
     )
     problem = frame_problem(Table(frame.astype({"kind": "str", "y": "str"}), "made"), "y")
-    return problem, split_rows(problem, 0.2, 0)
+    X = problem.X
+    assert isinstance(X, pd.DataFrame)
+    return problem, Split(X[:72], X[72:].reset_index(drop=True), problem.y[:72], problem.y[72:])
 
 
 def wish(**changed: Any) -> Wish:
