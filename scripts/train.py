@@ -92,6 +92,7 @@ _OWN_OPTIONS = ("estimator", "pca", "epochs", "schedule", "penalty")
     help="Whether the new version answers from now on; if-better: not worse than the promoted one by more than chance.",
 )
 @click.option("--refit", is_flag=True, help="Once evaluated, fit on all rows before saving.")
+@click.option("--no-report", "report", is_flag=True, default=True, flag_value=False, help="Write no report.html.")
 @click.option("--pca", type=click.IntRange(1), metavar="N", help="Recipe forest: keep N principal components.")
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Recipes digits and sgd: passes over the rows.")
 @click.option(

@@ -2,9 +2,9 @@
 
 from app.store.catalog import ModelStore
 from app.store.live import LiveModels
-from app.store.loading import LoadedModel, load
+from app.store.loading import LoadedModel, load, read_attachment
 from app.store.manifest import Manifest
 from app.store.saving import Saved, save
 from app.store.serving import Serving
 
-__all__ = ["LiveModels", "LoadedModel", "Manifest", "ModelStore", "Saved", "Serving", "load", "save"]
+__all__ = ["LiveModels", "LoadedModel", "Manifest", "ModelStore", "Saved", "Serving", "load", "read_attachment", "save"]

@@ -22,6 +22,7 @@ class Options:
     ----------
     test_size: the share of rows held out, above 0 and below 1.
     refit: whether to fit on all rows, the held-out ones too, once the metrics are known.
+    report: whether to write the report that is kept with the version.
     store: the model store's folder.
     port: where the service listens, for the curl line.
     pca, epochs, schedule, penalty: for the recipes that take them; None is the recipe's own default.
@@ -40,6 +41,7 @@ class Options:
     test_size: float = 0.2
     promote: Rule = "if-better"
     refit: bool = False
+    report: bool = True
     port: int = 8000
     pca: int | None = None
     epochs: int | None = None

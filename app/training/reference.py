@@ -51,11 +51,12 @@ def _numbers(X: npt.NDArray[np.float64], names: tuple[str, ...]) -> Statistics:
         if count:
             column = X[:, index]
             values = column if count == len(X) else column[~np.isnan(column)]
-            found[name] |= _spread(values)
+            found[name] |= spread(values)
     return found
 
 
-def _spread(values: npt.NDArray[np.float64]) -> dict[str, Any]:
+def spread(values: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return the mean, std, min, max and quantiles of numbers in no particular order; those that are finite."""
     # Evenly spaced rows are a fair sample, since the split has shuffled them.
     sample = values[:: max(1, len(values) // _ROWS_FOR_QUANTILES)]
     quantiles = np.quantile(sample, _QUANTILES)
