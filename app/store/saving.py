@@ -20,10 +20,10 @@ from app.store.golden import check_golden, make_golden, sample_batch
 from app.store.inference import infer_signature, infer_task
 from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
 from app.store.manifest import FILE as MANIFEST_FILE
+from app.store.samples import take_sample
 
 # Given a manifest, makes files to keep with the version: their contents by name.
 Attach = Callable[[Manifest], Mapping[str, bytes]]
-from app.store.samples import take_sample
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
 def _attached(attachments: Attach, draft: Manifest) -> dict[str, bytes]:
     attached = dict(attachments(draft))
     for path in attached:
-        if path in (*draft.files, MANIFEST_FILE) or Path(path).name != path:
+        if path in (*draft.files, MANIFEST_FILE) or not path or Path(path).name != path:
             raise StoreError(f"an attachment cannot be called {path!r}; it needs a plain name of its own")
     return attached
 

@@ -86,7 +86,7 @@ def train(options: Options, progress: Progress) -> Outcome:
         saved = save(model, challenger, name=name, root=options.store, promote=decision.promote, report=report)
     manifest = store.ModelStore(options.store).manifest(saved.name, saved.version)
     curl = curl_line(manifest, f"localhost:{options.port}")
-    progress.saved(saved, decision, curl)
+    progress.saved(saved, decision, curl, reported=report is not None)
     return Outcome(saved, decision, metrics, baseline, curl)
 
 

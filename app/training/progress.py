@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST_NAMES = 12
 _MOST_CLASSES = 20
 _PIPE_WIDTH = 120
-_PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
+PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
 
 
 class Progress:
@@ -54,7 +54,7 @@ class Progress:
     def found(self, problem: Problem) -> None:
         """Tell the target, the task and the columns by kind."""
         self.say(f"target {problem.target!r}: {_describe_target(problem)}")
-        for kind, plural in _PLURALS.items():
+        for kind, plural in PLURALS.items():
             names = [name for name, found in problem.columns.kinds.items() if found == kind]
             if names:
                 shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
@@ -84,9 +84,11 @@ class Progress:
                 "yellow",
             )
 
-    def saved(self, saved: Saved, decision: Decision, curl: str) -> None:
-        """Tell where the version is, whether it was promoted and why, and how to call it."""
+    def saved(self, saved: Saved, decision: Decision, curl: str, *, reported: bool) -> None:
+        """Tell where the version and its report are, whether it was promoted and why, and how to call it."""
         self.say(f"saved {saved.name} version {saved.version} in {saved.path}", "bold")
+        if reported:
+            self.say(f"report: {saved.path / 'report.html'}")
         if decision.promote:
             self.say(f"promoted: {decision.reason}", "green")
         else:

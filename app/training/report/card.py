@@ -62,7 +62,7 @@ def _limits(document: Mapping[str, Any]) -> list[str]:
     data = document["data"]
     told = [
         f"Its quality was measured on {data['rows_held_out']:,} rows of the same source that it had not learnt from. "
-        "Rows of another time, place or making may be answered worse; compare them with the data below."
+        "Rows of another time, place or making may be answered worse; compare them with the section on the data."
     ]
     if data["rows_held_out"] < _FEW_ROWS:
         told.append("So few held-out rows make every figure here a rough one.")

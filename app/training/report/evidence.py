@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from app.training.metrics import find_metric
 from app.training.options import Options
@@ -18,11 +19,13 @@ from app.training.problem import Problem
 from app.training.promotion import Challenger, Decision
 from app.training.reference import spread
 from app.training.report import curves, importance, inside, learning, mistakes
-from app.training.report.labels import readable
+from app.training.report.labels import in_a_line, readable
 from app.training.report.rows import Answered, answer
 
 Document = dict[str, Any]
 
+# Raised when who reads report.json would misread a newer one.
+FORMAT = 1
 _MOST_COLUMNS = 100
 _MOST_CLASSES = 100
 _MOST_CANDIDATES = 200
@@ -61,6 +64,7 @@ def gather(subject: Subject) -> Document:
     challenger, options = subject.challenger, subject.options
     problem = challenger.problem
     document: Document = {
+        "format": FORMAT,
         "name": subject.name,
         "task": problem.task,
         "pipeline": describe_pipeline(subject.model) if hasattr(subject.model, "steps") else str(subject.model),
@@ -73,9 +77,12 @@ def gather(subject: Subject) -> Document:
         "promotion": {"promoted": subject.decision.promote, "reason": readable(subject.decision.reason, 300)},
         "left_out": [],
     }
-    answered = answer(subject.model, challenger.split, problem.task)
-    document["rows_looked_at"] = len(answered.y)
-    _look(document, subject, answered)
+    # Many short calls gain nothing from more threads, and on a busy machine threads that wait for one another
+    # make them many times slower.
+    with threadpool_limits(1):
+        answered = answer(subject.model, challenger.split, problem.task)
+        document["rows_looked_at"] = len(answered.y)
+        _look(document, subject, answered)
     document |= {name: told for name, told in subject.sections.items() if name != "intervals"}
     if "search" in document:
         document["search"] = _bounded_search(document["search"])
@@ -106,8 +113,7 @@ def _look(document: Document, subject: Subject, answered: Answered) -> None:
         try:
             found = look()
         except Exception as fault:  # whatever a model's own code raises, it was trained and is saved
-            reason = (str(fault).splitlines() or [""])[0]
-            document["left_out"].append({"part": name, "why": readable(f"{type(fault).__name__}: {reason}", 200)})
+            document["left_out"].append({"part": name, "why": in_a_line(fault)})
             continue
         if found:
             document[name] = found
@@ -167,7 +173,7 @@ def describe_data(challenger: Challenger) -> Document:
         "rows_held_out": len(split.y_test),
         "own_test_split": problem.n_held_out > 0,
         "columns": len(columns.names),
-        "kinds": dict(Counter(columns.kinds.values())) | ({"not used": len(columns.dropped)} if columns.dropped else {}),
+        "kinds": dict(Counter([*columns.kinds.values(), *["not used"] * len(columns.dropped)])),
         "columns_with_missing": sum(1 for told in reference.values() if told.get("missing")),
         "profile": profile,
         "columns_left_off": max(0, len(columns.names) - _MOST_COLUMNS),
@@ -192,7 +198,7 @@ def _target(problem: Problem) -> Document:
 
 
 def describe_metrics(challenger: Challenger, intervals: Mapping[str, Any]) -> Document:
-    """Return each metric as ``value``, the ``baseline``'s, and ``low``, ``high`` and ``level`` where there is an interval.
+    """Return each metric's ``value`` and ``baseline``, and where there is an interval ``low``, ``high`` and ``level``.
 
     A metric may come as a number or, with its interval, as such a mapping.
     """
@@ -214,7 +220,7 @@ def describe_metrics(challenger: Challenger, intervals: Mapping[str, Any]) -> Do
 
 
 def describe_classes(challenger: Challenger) -> list[Document]:
-    """Return precision, recall, f1 and rows of each class; of the rarest recalled first where they are many."""
+    """Return precision, recall, f1 and rows of each class; of very many, of those that fare worst."""
     told = challenger.metrics.get("per_class", {})
     classes = [{"class": readable(label)} | dict(row) for label, row in told.items()]
     if len(classes) > _MOST_CLASSES:

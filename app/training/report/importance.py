@@ -19,10 +19,11 @@ from app.training.split import take_rows
 SHOWN = 20
 _ROWS = 1000
 _REPEATS = 5
-_SECONDS = 4.0
+_NOTHING = 1e-9
+_SECONDS = 3.0
 
 
-def permute(
+def permute(  # noqa: PLR0913  # the last two by name
     model: Any, answered: Answered, problem: Problem, objective: str | None, *, seed: int, seconds: float = _SECONDS
 ) -> dict[str, Any]:
     """Return the raw columns that matter most, with the mean and the standard deviation of what shuffling each costs.
@@ -81,7 +82,9 @@ class _Trial:
             self._X[:, place] = column[order]
             measured = self._metric.of(self._model, self._X, self._y)
             self._X[:, place] = column
-        return self._whole - measured if self._metric.higher_is_better else measured - self._whole
+        cost = self._whole - measured if self._metric.higher_is_better else measured - self._whole
+        # What is only the arithmetic's last digits is nothing.
+        return cost if abs(cost) > _NOTHING * abs(self._whole) else 0.0
 
 
 def _place(X: Rows, problem: Problem, name: str) -> int:

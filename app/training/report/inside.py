@@ -50,12 +50,13 @@ def telling_terms(model: Any) -> list[dict[str, Any]]:
 
 
 def _weights(estimator: Any) -> npt.NDArray[np.float64] | None:
-    """Return the weights of the terms, shape (1, n_terms) or (n_classes, n_terms), where the model is linear in them."""
+    """Return the weights of the terms where the model is linear in them, shape (1 or n_classes, n_terms)."""
     if hasattr(estimator, "coef_"):
         return np.atleast_2d(np.asarray(estimator.coef_))
     if hasattr(estimator, "feature_log_prob_"):
         logs = np.asarray(estimator.feature_log_prob_)
-        return logs[1:] - logs[:1] if len(logs) == _BINARY else logs - logs.mean(axis=0)
+        apart: npt.NDArray[np.float64] = logs[1:] - logs[:1] if len(logs) == _BINARY else logs - logs.mean(axis=0)
+        return apart
     return None
 
 

@@ -24,6 +24,11 @@ def readable(value: Any, most: int = _LONGEST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def in_a_line(fault: Exception) -> str:
+    """Return what an exception says, in one line."""
+    return readable(f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0]}", 200)
+
+
 def plain(value: Any, most: int = _LONGEST) -> str | int | float | bool | None:
     """Return a cell as JSON has it: None where it is missing, a number, else words."""
     if value is None or value is pd.NaT or (isinstance(value, float | np.floating) and not math.isfinite(value)):

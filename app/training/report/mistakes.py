@@ -48,7 +48,12 @@ def worst(
         | _values(answered, problem, place, names, side)
         for place in map(int, order)
     ]
-    return {"rows": rows, "columns": [] if side else [readable(name, _LONGEST_CELL) for name in names], "wrong": total}
+    return {
+        "rows": rows,
+        "columns": [] if side else [readable(name, _LONGEST_CELL) for name in names],
+        "texts": problem.container == "texts",
+        "wrong": total,
+    }
 
 
 def _sureness(answered: Answered) -> Any | None:

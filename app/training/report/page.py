@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.store import Manifest
+from app.training.progress import PLURALS
 from app.training.report.card import describe_model
 from app.training.report.evidence import Document, Subject, gather
 from app.training.report.labels import readable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+_WORDS = {"f1": "F1", "roc_auc": "ROC AUC", "r2": "R²", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE"}
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,19 @@ class Report:
 
     def files(self, manifest: Manifest) -> dict[str, bytes]:
         """Return ``report.html`` and ``report.json`` of the version that `manifest` describes."""
-        document = self.document | {"created": manifest.created, "model": describe_model(manifest, self.document, self.port)}
+        model = describe_model(manifest, self.document, self.port)
+        document = self.document | {"created": manifest.created, "model": model}
         # orjson writes what is not finite as null, which is what JSON has for it.
-        content = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+        option = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        content = orjson.dumps(document, default=readable, option=option)
         return {"report.html": render(orjson.loads(content), self.plots), "report.json": content}
 
 
 def make_report(subject: Subject) -> Report:
     """Gather the evidence and draw it; takes seconds, and knows its bounds."""
-    # matplotlib is imported only where there is something to draw.
+    # Looking for fonts, which it does once on a machine, is no news to who trains.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    # Imported only where there is something to draw.
     from app.training.report.plots import draw
 
     document = gather(subject)
@@ -61,14 +69,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "words": words}
+    environment.globals |= {"plurals": PLURALS}
+    environment.filters |= {"number": number, "score": score, "percent": percent, "size": size, "words": words}
     return environment
 
 
 def number(value: Any) -> str:
     """Write a number for people: four digits that matter, thousands apart; a dash for none."""
     if value is None or value == "":
-        return "–"
+        return "—"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return readable(value)
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):  # noqa: PLR2004  # exact as float
@@ -76,11 +85,21 @@ def number(value: Any) -> str:
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"  # noqa: PLR2004  # four digits and more
 
 
+def score(value: float | None) -> str:
+    """Write a metric for people: four places, so that those in a column are compared at a glance."""
+    return number(value) if value is None or abs(value) >= 100 else f"{value:.4f}"  # noqa: PLR2004  # a quantity
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in kB or MB."""
+    return f"{count / 1e6:,.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"  # noqa: PLR2004  # a million
+
+
 def percent(share: float | None) -> str:
     """Write a share as a percentage."""
-    return "–" if share is None else f"{100 * share:.1f} %".replace(".0 %", " %")
+    return "—" if share is None else f"{100 * share:.1f} %".replace(".0 %", " %")
 
 
 def words(name: str) -> str:
     """Write a key of the document as words."""
-    return readable(name).replace("_", " ")
+    return _WORDS.get(name) or readable(name).replace("_", " ")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
+from app.training.report.labels import in_a_line
 from app.training.report.svg import BAD, GOOD, INK, LINE, MUTED, SERIES, Drawing, drawing
 
-_WIDTH, _HEIGHT = 4.6, 3.6
+_WIDTH, _HEIGHT = 3.9, 2.9
+_MOST_INSIDE = 4
+Place = Literal["best", "lower left", "lower right", "upper left"]
 _MOST_WITH_NUMBERS = 12
+# A matrix of so few classes may be wider than high.
+_MOST_WIDE = 5
+_LETTERS_ACROSS = 40
 _BLUE = (0.23, 0.51, 0.96)
 # From nothing to blue, so that the page's own background shows through, light or dark.
 _SHADES = LinearSegmentedColormap.from_list("shades", [(*_BLUE, 0.0), (*_BLUE, 0.6)])
@@ -23,27 +29,44 @@ _LARGEST_SPOT = 260.0
 
 
 def draw(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SVG of each plot that the document has numbers for, by name."""
+    """Return the SVG of each plot that the document has numbers for, by name.
+
+    One that cannot be drawn is named under the document's ``left_out``.
+    """
     plots: dict[str, str] = {}
-    if told := document.get("confusion"):
-        plots["confusion"] = _confusion(told)
-    if told := document.get("curves"):
-        plots |= {"roc": _roc(told), "precision_recall": _precision_recall(told)}
-        if any("calibration" in curve for curve in told):
-            plots["calibration"] = _calibration(told)
-    if told := document.get("regression"):
-        plots |= {
-            "predicted": _prediction_error(told, "actual_vs_predicted"),
-            "residuals": _prediction_error(told, "residual_vs_predicted"),
-            "histogram": _histogram(told["histogram"]),
-        }
-    if told := document.get("learning"):
-        plots["learning"] = _learning(told)
-    if any("image" in row for row in document.get("mistakes", {}).get("rows", ())):
-        plots["images"] = _images([row for row in document["mistakes"]["rows"] if "image" in row])
-    if told := document.get("search"):
-        plots["search"] = _search(told)
+    for name, make in _plots(document).items():
+        try:
+            plots[name] = make()
+        except Exception as fault:  # whatever a library makes of odd numbers, the model was trained and is saved
+            document["left_out"].append({"part": name, "why": in_a_line(fault)})
     return plots
+
+
+def _plots(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
+    """Return what draws each plot that there are numbers for."""
+    found: dict[str, Callable[[], str]] = {}
+    if "confusion" in document:
+        found["confusion"] = lambda: _confusion(document["confusion"])
+    if "curves" in document:
+        curves = document["curves"]
+        found |= {"roc": lambda: _roc(curves), "precision_recall": lambda: _precision_recall(curves)}
+        if any("calibration" in curve for curve in curves):
+            found["calibration"] = lambda: _calibration(curves)
+    if "regression" in document:
+        told = document["regression"]
+        found |= {
+            "predicted": lambda: _prediction_error(told, "actual_vs_predicted"),
+            "residuals": lambda: _prediction_error(told, "residual_vs_predicted"),
+            "histogram": lambda: _histogram(told["histogram"]),
+        }
+    if "learning" in document:
+        found["learning"] = lambda: _learning(document["learning"])
+    images = [row for row in document.get("mistakes", {}).get("rows", ()) if "image" in row]
+    if images:
+        found["images"] = lambda: _images(images)
+    if "search" in document:
+        found["search"] = lambda: _search(document["search"])
+    return found
 
 
 def _confusion(told: Mapping[str, Any]) -> str:
@@ -51,11 +74,11 @@ def _confusion(told: Mapping[str, Any]) -> str:
 
     counts = np.asarray(told["counts"])
     n = len(counts)
-    side = min(6.4, 3.2 + 0.22 * n)
-    with drawing(side, side) as picture:
+    few = n <= _MOST_WITH_NUMBERS
+    height = _HEIGHT if n <= _MOST_WIDE else min(5.6, 2.7 + 0.2 * n)
+    with drawing(_WIDTH if n <= _MOST_WIDE else height, height) as picture:
         names = [picture.word(name, 14) for name in told["classes"]]
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        few = n <= _MOST_WITH_NUMBERS
         shown = ConfusionMatrixDisplay(shares, display_labels=names).plot(
             ax=picture.axes,
             cmap=_SHADES,
@@ -67,8 +90,10 @@ def _confusion(told: Mapping[str, Any]) -> str:
         if few:
             # Shaded by the share of the true class, since classes differ in size; labelled with rows.
             for text, count in zip(shown.text_.flat, counts.flat, strict=True):
-                text.set(text=f"{count:,}" if count else "·", fontsize=9 if n <= 6 else 7)  # noqa: PLR2004  # few
-        upright = n <= 3  # noqa: PLR2004  # wide enough for words
+                text.set(text=f"{count:,}" if count else "·", fontsize=9 if n <= _MOST_WIDE else 7)
+        if n <= _MOST_WIDE:
+            picture.axes.set_aspect("auto")
+        upright = n * max(map(len, names)) <= _LETTERS_ACROSS
         picture.axes.tick_params(axis="both", length=0)
         for label in picture.axes.get_xticklabels():
             label.set(rotation=0 if upright else 45, ha="center" if upright else "right", rotation_mode="anchor")
@@ -91,7 +116,7 @@ def _roc(told: list[Mapping[str, Any]]) -> str:
                 roc_auc=curve["roc_auc"],
                 name=picture.word(curve["class"]),
             ).plot(ax=picture.axes, curve_kwargs={"color": colour})
-        _finish(picture, "false positive rate", "true positive rate", columns=_columns(told))
+        _finish(picture, "false positive rate", "true positive rate", place="lower right")
         areas = ", ".join(f"{curve['class']} {curve['roc_auc']:.3f}" for curve in told)
         return picture.svg(f"ROC curve; area under it: {areas}")
 
@@ -108,7 +133,7 @@ def _precision_recall(told: list[Mapping[str, Any]]) -> str:
                 average_precision=curve["average_precision"],
                 name=picture.word(curve["class"]),
             ).plot(ax=picture.axes, curve_kwargs={"color": colour})
-        _finish(picture, "recall", "precision", columns=_columns(told))
+        _finish(picture, "recall", "precision", place="lower left")
         areas = ", ".join(f"{curve['class']} {curve['average_precision']:.3f}" for curve in told)
         return picture.svg(f"Precision over recall; average precision: {areas}")
 
@@ -130,8 +155,8 @@ def _calibration(told: list[Mapping[str, Any]]) -> str:
                 marker="o",
                 markersize=3.5,
             )
-        _finish(picture, "mean predicted probability", "share that was so", columns=_columns(told))
-        picture.axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        _finish(picture, "mean predicted probability", "share that was so", place="upper left")
+        picture.axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         return picture.svg("Calibration: how often what was predicted with a probability came true")
 
 
@@ -146,32 +171,33 @@ def _prediction_error(told: Mapping[str, Any], kind: str) -> str:
             scatter_kwargs={"color": SERIES[0], "alpha": 0.45, "s": 9, "linewidths": 0},
             line_kwargs={"color": MUTED, "linestyle": ":", "linewidth": 1, "alpha": 1},
         )
+        axes.set_aspect("auto")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(5))
-        vertical = "actual" if kind == "actual_vs_predicted" else "actual − predicted"
+            axis.set_major_locator(MaxNLocator(4))
+        vertical = "actual" if kind == "actual_vs_predicted" else "actual minus predicted"
         _label(axes, "predicted", vertical)
         return picture.svg(f"{vertical} over predicted values of {len(told['actual'])} held-out rows")
 
 
 def _histogram(told: Mapping[str, Any]) -> str:
-    with drawing(_WIDTH, 2.4) as picture:
+    with drawing(_WIDTH, 2.3) as picture:
         edges = np.array(told["edges"])
         picture.axes.bar(edges[:-1], told["rows"], np.diff(edges), align="edge", color=SERIES[0], alpha=0.75)
         picture.axes.axvline(0, color=MUTED, linestyle=":", linewidth=1)
-        picture.axes.xaxis.set_major_locator(MaxNLocator(6))
-        _label(picture.axes, "actual − predicted", "rows")
+        picture.axes.xaxis.set_major_locator(MaxNLocator(5))
+        _label(picture.axes, "actual minus predicted", "rows")
         return picture.svg("How many held-out rows have which residual")
 
 
 def _learning(told: Mapping[str, Any]) -> str:
-    with drawing(_WIDTH, 2.8) as picture:
+    with drawing(_WIDTH, 2.6) as picture:
         for colour, line in zip(SERIES, told["lines"], strict=False):
             marker = "o" if len(line["steps"]) <= 20 else None  # noqa: PLR2004  # few enough to see each
             picture.axes.plot(
                 line["steps"], line["values"], color=colour, label=line["name"], marker=marker, markersize=3
             )
-        picture.axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _finish(picture, told["step"], told["measure"], columns=2)
+        picture.axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _finish(picture, told["step"], told["measure"])
         ends = ", ".join(f"{line['name']} {line['values'][-1]:.4g}" for line in told["lines"])
         return picture.svg(f"{told['measure']} after each {told['step']}; at the end: {ends}")
 
@@ -180,7 +206,7 @@ def _images(rows: list[Mapping[str, Any]]) -> str:
     """Draw the images that were mistaken, each with what it was and what it was taken for."""
     columns = min(5, len(rows))
     lines = math.ceil(len(rows) / columns)
-    with drawing(_WIDTH, 1.25 * lines) as picture:
+    with drawing(_WIDTH, 1.1 * lines) as picture:
         picture.axes.remove()
         for number, row in enumerate(rows, start=1):
             axes = picture.figure.add_subplot(lines, columns, number)
@@ -216,24 +242,26 @@ def _search(told: Mapping[str, Any]) -> str:
         axes.margins(0.16)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
-        _finish(picture, "milliseconds for one row", picture.word(told["objective"]), columns=2)
+        _finish(picture, "milliseconds for one row", picture.word(told["objective"]))
         return picture.svg("The finalists: score over latency, the spots as large as the models")
 
 
-def _finish(picture: Drawing, across: str, up: str, *, columns: int) -> None:
-    """Name the axes, and have one legend, below."""
-    _label(picture.axes, across, up)
-    legend = picture.axes.get_legend()
+def _finish(picture: Drawing, across: str, up: str, *, place: Place = "best") -> None:
+    """Name the axes, and have one legend: inside where it is short, else below, where it hides nothing."""
+    axes = picture.axes
+    _label(axes, across, up)
+    # As wide as the page lets it be; scikit-learn makes squares of some.
+    axes.set_aspect("auto")
+    legend = axes.get_legend()
     if legend is not None:
         legend.remove()
-    if picture.axes.get_legend_handles_labels()[0]:
-        picture.legend_below(columns)
+    lines = len(axes.get_legend_handles_labels()[0])
+    if lines > _MOST_INSIDE:
+        picture.figure.legend(loc="outside lower center", ncols=2)
+    elif lines:
+        axes.legend(loc=place)
 
 
 def _label(axes: Axes, across: str, up: str) -> None:
     axes.set(xlabel=across, ylabel=up)
     axes.grid(visible=True)
-
-
-def _columns(told: list[Mapping[str, Any]]) -> int:
-    return 1 if len(told) == 1 else 2

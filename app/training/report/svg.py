@@ -16,7 +16,6 @@ from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 
 from app.training.report.labels import readable
 
@@ -35,7 +34,7 @@ _COLOURS = re.compile("|".join(_VARIABLES))
 _PLACEHOLDER = re.compile(r"@(\d+)x*@")
 _FONT = re.compile(r"font: (?:[a-z0-9]+ )*?([\d.]+px)[^;]*")
 _NAMESPACE = re.compile(r"^{[^}]*}")
-_STYLE: Mapping[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.size": 9,
     "axes.labelsize": 9,
@@ -49,7 +48,7 @@ _STYLE: Mapping[str, Any] = {
     "figure.facecolor": "none",
     "grid.color": LINE,
     "grid.linewidth": 0.5,
-    "legend.fontsize": 8,
+    "legend.fontsize": 8.5,
     "legend.frameon": False,
     "legend.handlelength": 1.4,
     "legend.labelcolor": INK,
@@ -57,8 +56,8 @@ _STYLE: Mapping[str, Any] = {
     "text.parse_math": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "lines.linewidth": 1.6,
@@ -80,10 +79,6 @@ class Drawing:
         number = str(len(self._words) - 1)
         return f"@{number}{'x' * (len(shown) - len(number) - 2)}@"
 
-    def legend_below(self, columns: int = 1) -> Legend:
-        """Put the legend under the plot, where it hides nothing."""
-        return self.figure.legend(loc="outside lower center", ncols=columns)
-
     def svg(self, title: str) -> str:
         """Return the figure as the SVG element of a page, `title` for who cannot see it."""
         stream = io.BytesIO()
@@ -96,7 +91,7 @@ class Drawing:
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[Drawing]:
     """Give a figure of `width` times `height` inches to draw on, and the style of all."""
-    with mpl.rc_context(dict(_STYLE)):
+    with mpl.rc_context(_STYLE):
         yield Drawing(width, height)
 
 
