@@ -38,6 +38,8 @@ def permute(  # noqa: PLR0913  # the last two by name
     chosen = every_so_many(len(answered.y), _ROWS)
     trial = _Trial(model, metric, take_rows(answered.X, chosen), answered.y[chosen], np.random.default_rng(seed))
     names = [name for name in problem.columns.names if name in problem.columns.kinds]
+    # By chance, so that it is not the last columns that there may be no time for.
+    names = [names[place] for place in trial.chance.permutation(len(names))]
     deadline = time.monotonic() + seconds
     first: dict[str, float] = {}
     # All cores take part, as in fitting.
@@ -65,20 +67,22 @@ class _Trial:
     """Measures a model on rows of which one column was shuffled."""
 
     def __init__(self, model: Any, metric: Metric, X: Rows, y: Target, chance: np.random.Generator) -> None:
-        self._model, self._metric, self._y, self._chance = model, metric, y, chance
+        self._model, self._metric, self._y, self.chance = model, metric, y, chance
         # A copy, since its columns are shuffled in place and put back.
         self._X: Any = X.copy()
         self._whole = metric.of(model, X, y)
 
     def cost(self, place: int) -> float:
         """Return how much worse the metric is where the column at `place` is shuffled."""
-        order = self._chance.permutation(len(self._y))
+        order = self.chance.permutation(len(self._y))
         if isinstance(self._X, pd.DataFrame):
             X = self._X.copy(deep=False)
             X.isetitem(place, self._X.iloc[order, place].array)
             measured = self._metric.of(self._model, X, self._y)
         else:
             column: npt.NDArray[np.float64] = self._X[:, place].copy()
+            if (column == column[0]).all():
+                return 0.0
             self._X[:, place] = column[order]
             measured = self._metric.of(self._model, self._X, self._y)
             self._X[:, place] = column

@@ -24,6 +24,14 @@ def readable(value: Any, most: int = _LONGEST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def abridged(text: str, most: int) -> str:
+    """Return `text` in at most `most` characters: its beginning and its end, which is where names differ."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) // 2
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
 def in_a_line(fault: Exception) -> str:
     """Return what an exception says, in one line."""
     return readable(f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0]}", 200)

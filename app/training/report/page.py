@@ -87,7 +87,7 @@ def number(value: Any) -> str:
 
 def score(value: float | None) -> str:
     """Write a metric for people: four places, so that those in a column are compared at a glance."""
-    return number(value) if value is None or abs(value) >= 100 else f"{value:.4f}"  # noqa: PLR2004  # a quantity
+    return number(value) if value is None or abs(value) >= 10 else f"{value:.4f}"  # noqa: PLR2004  # a quantity
 
 
 def size(count: int) -> str:

@@ -16,6 +16,7 @@ from app.training.report.svg import BAD, GOOD, INK, LINE, MUTED, SERIES, Drawing
 
 _WIDTH, _HEIGHT = 3.9, 2.9
 _MOST_INSIDE = 4
+_LETTERS_OF_A_COLUMN = 20
 Place = Literal["best", "lower left", "lower right", "upper left"]
 _MOST_WITH_NUMBERS = 12
 # A matrix of so few classes may be wider than high.
@@ -255,10 +256,12 @@ def _finish(picture: Drawing, across: str, up: str, *, place: Place = "best") ->
     legend = axes.get_legend()
     if legend is not None:
         legend.remove()
-    lines = len(axes.get_legend_handles_labels()[0])
-    if lines > _MOST_INSIDE:
-        picture.figure.legend(loc="outside lower center", ncols=2)
-    elif lines:
+    labels = axes.get_legend_handles_labels()[1]
+    if len(labels) > _MOST_INSIDE:
+        columns = 2 if max(map(len, labels)) <= _LETTERS_OF_A_COLUMN else 1
+        picture.figure.set_figheight(_HEIGHT + 0.18 * math.ceil(len(labels) / columns))
+        picture.figure.legend(loc="outside lower center", ncols=columns)
+    elif labels:
         axes.legend(loc=place)
 
 

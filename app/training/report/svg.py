@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from app.training.report.labels import readable
+from app.training.report.labels import abridged, readable
 
 INK, MUTED, LINE, GOOD, BAD = "#010201", "#010202", "#010203", "#010204", "#010205"
 SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")
@@ -33,6 +33,7 @@ _VARIABLES: Mapping[str, str] = {
 _COLOURS = re.compile("|".join(_VARIABLES))
 _PLACEHOLDER = re.compile(r"@(\d+)x*@")
 _FONT = re.compile(r"font: (?:[a-z0-9]+ )*?([\d.]+px)[^;]*")
+_LONGEST = 200
 _NAMESPACE = re.compile(r"^{[^}]*}")
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -74,7 +75,7 @@ class Drawing:
 
     def word(self, value: object, most: int = 18) -> str:
         """Return the placeholder of a stranger's word, as wide as what will be shown."""
-        shown = readable(value, most)
+        shown = abridged(readable(value, _LONGEST), most)
         self._words.append(shown)
         number = str(len(self._words) - 1)
         return f"@{number}{'x' * (len(shown) - len(number) - 2)}@"
