@@ -140,6 +140,7 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--positive", metavar="LABEL", help="The class that --threshold looks for.  [default: the rarer]")
 @click.option("--balance", is_flag=True, help="Let classes weigh the same in fitting, however many rows each has.")
 @click.option("--refit", is_flag=True, help="Once evaluated, fit on all rows before saving.")
+@click.option("--no-report", "report", is_flag=True, default=True, flag_value=False, help="Write no report.html.")
 @click.option("--pca", type=click.IntRange(1), metavar="N", help="Recipe forest: keep N principal components.")
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Recipes digits and sgd: passes over the rows.")
 @click.option(

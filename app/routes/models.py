@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app import wire
 from app.errors import InvalidRows, NotFound, NotServed, StoreError
 from app.routes.predict import read_body, sent_key
 from app.service import Service
-from app.store import Manifest, ModelStore, Serving, upkeep
+from app.store import Manifest, ModelStore, Serving, read_attachment, upkeep
 from app.wire import json_body
 
 # What of a manifest anybody may read: no rows, no source, no statistics of the data.
 _PUBLIC = ("name", "version", "created", "task", "signature", "methods", "library", "metrics")
+# The first is what a browser gets, and who accepts anything.
+_REPORTS = {"text/html": "report.html", "application/json": "report.json"}
+# A report shows strangers' column names and categories: whatever is in it must not run, or fetch anything.
+_REPORT_HEADERS = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Accept",
+}
 
 
 def blueprint(service: Service, catalog: ModelStore) -> Blueprint:
@@ -75,9 +83,9 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
     @routes.get("/<name>/versions/<int:version>/report")
     def show_report(name: str, version: int) -> Response:
         keys.require("admin", sent_key())
-        report = Response(_stored(catalog, name, version, "report.html"), content_type="text/html; charset=utf-8")
-        # A report shows strangers' column names and categories: whatever is in it must not run.
-        report.headers["Content-Security-Policy"] = "sandbox"
+        media = request.accept_mimetypes.best_match(_REPORTS, "text/html")
+        report = Response(_report(catalog, name, version, _REPORTS[media]), mimetype=media)
+        report.headers.update(_REPORT_HEADERS)
         return report
 
 
@@ -109,6 +117,20 @@ def _asked_version(body: bytes) -> int:
     if not isinstance(version, int) or isinstance(version, bool):
         raise InvalidRows('the body must be {"version": N} with the number of a version')
     return version
+
+
+def _report(catalog: ModelStore, name: str, version: int, file: str) -> bytes:
+    try:
+        catalog.path(name, version)
+    except StoreError as fault:
+        raise NotFound(str(fault)) from fault
+    try:
+        content = read_attachment(catalog, name, version, file)
+    except StoreError as fault:
+        raise NotServed(str(fault)) from fault
+    if content is None:
+        raise NotFound(f"{name} version {version} has no report; scripts/train.py writes one, scripts/register.py none")
+    return content
 
 
 def _stored(catalog: ModelStore, name: str, version: int, file: str) -> bytes:

@@ -3,7 +3,7 @@
 from app.store.catalog import ModelStore
 from app.store.costing import ServingCost, serving_cost
 from app.store.live import LiveModels
-from app.store.loading import LoadedModel, load
+from app.store.loading import LoadedModel, load, read_attachment
 from app.store.manifest import Manifest
 from app.store.saving import Saved, save
 from app.store.serving import Serving
@@ -17,6 +17,7 @@ __all__ = [
     "Serving",
     "ServingCost",
     "load",
+    "read_attachment",
     "save",
     "serving_cost",
 ]

@@ -20,7 +20,7 @@ from app.store.bundle import import_code
 from app.store.catalog import ModelStore
 from app.store.disk import sha256
 from app.store.golden import check_forms, check_golden
-from app.store.manifest import CODE_FOLDER, MODEL_FILE, Manifest, installed_versions
+from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, installed_versions
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def load_version(
 
 
 def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    """Return the contents of every file of a version, each of which has the manifest's digest.
+    """Return the contents of every file that a version is loaded from, each of which has the manifest's digest.
 
     Raises
     ------
@@ -136,24 +136,47 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     StoreError
         A file cannot be read now.
     """
-    content: dict[str, bytes] = {}
-    for path, entry in manifest.files.items():
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise VersionRefused(f"the manifest names {path!r}, which is outside of its folder")
-        try:
-            content[path] = (folder / path).read_bytes()
-        except FileNotFoundError as fault:
-            raise VersionRefused(f"{path} cannot be read: {fault.strerror}") from fault
-        except OSError as fault:
-            # It may be readable again: this says nothing of the version.
-            raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
-        digest = sha256(content[path])
-        if digest != entry.sha256:
-            raise VersionRefused(
-                f"{path} is not the file that was saved: its SHA-256 is {digest}, the manifest says {entry.sha256}"
-            )
+    content = {path: _read_checked(folder, path, entry) for path, entry in manifest.files.items()}
     if MODEL_FILE not in content:
         raise VersionRefused(f"the manifest lists no {MODEL_FILE}")
+    return content
+
+
+def read_attachments(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Return the contents of what is kept beside a version; raises as :func:`read_verified` does.
+
+    Loading does not: a report is neither worth a server's memory nor, where it was harmed, an outage.
+    """
+    return {path: _read_checked(folder, path, entry) for path, entry in manifest.attachments.items()}
+
+
+def read_attachment(catalog: ModelStore, name: str, version: int, path: str) -> bytes | None:
+    """Return one attachment of a version, or None where it has none called `path`.
+
+    Raises
+    ------
+    StoreError
+        There is no such version, or its attachment is not the file that was saved.
+    """
+    entry = catalog.manifest(name, version).attachments.get(path)
+    return None if entry is None else _read_checked(catalog.path(name, version), path, entry)
+
+
+def _read_checked(folder: Path, path: str, entry: FileEntry) -> bytes:
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise VersionRefused(f"the manifest names {path!r}, which is outside of its folder")
+    try:
+        content = (folder / path).read_bytes()
+    except FileNotFoundError as fault:
+        raise VersionRefused(f"{path} cannot be read: {fault.strerror}") from fault
+    except OSError as fault:
+        # It may be readable again: this says nothing of the version.
+        raise StoreError(f"{path} cannot be read: {fault.strerror}") from fault
+    digest = sha256(content)
+    if digest != entry.sha256:
+        raise VersionRefused(
+            f"{path} is not the file that was saved: its SHA-256 is {digest}, the manifest says {entry.sha256}"
+        )
     return content
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,7 +65,14 @@ class Golden:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is known of one version of a model."""
+    """Everything that is known of one version of a model.
+
+    Attributes
+    ----------
+    files: what the version is loaded from; each is checked before any of it is used.
+    attachments: what is kept beside it for people, such as its report; no server loads them, and each is
+        checked when it is read.
+    """
 
     name: str
     version: int
@@ -75,6 +82,7 @@ class Manifest:
     created: str = field(default_factory=now)
     library: Mapping[str, str] = field(default_factory=installed_versions)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
+    attachments: Mapping[str, FileEntry] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] = field(default_factory=dict)
@@ -95,7 +103,8 @@ class Manifest:
             "signature": self.signature.as_dict(),
             "methods": list(self.methods),
             "library": dict(self.library),
-            "files": {path: {"sha256": entry.sha256, "bytes": entry.bytes} for path, entry in self.files.items()},
+            "files": {path: asdict(entry) for path, entry in self.files.items()},
+            "attachments": {path: asdict(entry) for path, entry in self.attachments.items()},
             "metrics": dict(self.metrics),
             "data": dict(self.data),
             "engine": dict(self.engine),
@@ -132,6 +141,7 @@ class Manifest:
                 signature=Signature.from_dict(document["signature"]),
                 library=document["library"],
                 files={path: FileEntry(**entry) for path, entry in document["files"].items()},
+                attachments={path: FileEntry(**entry) for path, entry in document.get("attachments", {}).items()},
                 metrics=document["metrics"],
                 data=document["data"],
                 engine=document["engine"],

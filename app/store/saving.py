@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,11 @@ from app.store.containers import as_fitted
 from app.store.golden import check_golden, make_golden, sample_batch
 from app.store.inference import infer_signature, infer_task
 from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
+from app.store.manifest import FILE as MANIFEST_FILE
 from app.store.samples import take_sample
+
+# Given a manifest, makes files to keep with the version: their contents by name.
+Attach = Callable[[Manifest], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     task: str | None = None,
     feature_names: Sequence[str] | None = None,
     code: Path | str | None = None,
+    attachments: Attach | None = None,
 ) -> Saved:
     """Save a fitted estimator as the next version of the model `name`, and promote it.
 
@@ -69,12 +74,15 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
         The inputs' names where `X` is an array.
     code
         A Python file with the functions and classes that the estimator refers to and that no installed package has.
+    attachments
+        Makes the files that are kept with the version and not served, by name, from its manifest; that lacks
+        nothing but its number, which is 0, and the attachments themselves.
 
     Raises
     ------
     StoreError
-        The estimator cannot be pickled, gives no answers for `X`, refers to code that is not there, or the
-        store cannot be written; nothing is left behind then.
+        The estimator cannot be pickled, gives no answers for `X`, refers to code that is not there, an attachment
+        is named like a file of the version, or the store cannot be written; nothing is left behind then.
     """
     catalog = ModelStore(root or Settings.from_environ().model_store)
     catalog.folder(name)
@@ -95,20 +103,31 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     if bundled is not None:
         files[f"{CODE_FOLDER}/{bundled.source.name}"] = bundled.content
 
-    def manifest(version: int) -> Manifest:
-        return Manifest(
-            name=name,
-            version=version,
-            task=task or infer_task(estimator, sample.container, signature.methods),
-            signature=signature,
-            golden=golden,
-            files=entries(files),
-            metrics=dict(metrics or {}),
-            data=dict(data or {"source": "save", "rows": len(sample)}),
-            engine=chosen.record,
-        )
+    draft = Manifest(
+        name=name,
+        version=0,
+        task=task or infer_task(estimator, sample.container, signature.methods),
+        signature=signature,
+        golden=golden,
+        files=entries(files),
+        metrics=dict(metrics or {}),
+        data=dict(data or {"source": "save", "rows": len(sample)}),
+        engine=chosen.record,
+    )
+    attached = {} if attachments is None else _attached(attachments, draft)
 
-    return write_version(catalog, name, files, manifest, promote=promote)
+    def manifest(version: int) -> Manifest:
+        return replace(draft, version=version, attachments=entries(attached))
+
+    return write_version(catalog, name, files | attached, manifest, promote=promote)
+
+
+def _attached(attachments: Attach, draft: Manifest) -> dict[str, bytes]:
+    attached = dict(attachments(draft))
+    for path in attached:
+        if path in (*draft.files, MANIFEST_FILE) or not path or Path(path).name != path:
+            raise StoreError(f"an attachment cannot be called {path!r}; it needs a plain name of its own")
+    return attached
 
 
 def _as_served(estimator: Any, bundled: bundle.Bundle | None) -> tuple[Any, bytes]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from app.engines import SklearnEngine
 from app.errors import StoreError
 from app.store import bundle
 from app.store.catalog import ModelStore
 from app.store.golden import check_golden
-from app.store.loading import load_version, read_verified, version_mismatch
+from app.store.loading import load_version, read_attachments, read_verified, version_mismatch
 from app.store.manifest import MODEL_FILE, Manifest, installed_versions, now
 from app.store.saving import Saved, entries, pickled, write_version
 from app.store.serving import Serving
@@ -18,7 +19,7 @@ from app.store.serving import Serving
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a version may be served; `refused` says why not."""
+    """Whether a version is sound; `refused` says why it is not to be served, or what beside it was altered."""
 
     name: str
     version: int
@@ -30,6 +31,8 @@ def verify(
 ) -> Iterator[Verdict]:
     """Check digests, library versions and golden rows of one version, of all of a model's, or of all there are.
 
+    What is kept beside a version is checked as well, though no server reads it.
+
     Raises
     ------
     StoreError
@@ -39,8 +42,9 @@ def verify(
         catalog.existing(name)
     for each in catalog.names() if name is None else [name]:
         for number in catalog.versions(each) if version is None else [version]:
-            catalog.path(each, number)
-            yield _judge(catalog, each, number, allow_mismatch=allow_mismatch)
+            folder = catalog.path(each, number)
+            verdict = _judge(catalog, each, number, allow_mismatch=allow_mismatch)
+            yield _judge_attachments(catalog, folder, verdict) if verdict.refused is None else verdict
 
 
 def _judge(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool) -> Verdict:
@@ -51,6 +55,14 @@ def _judge(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool
     except Exception as fault:  # a stranger's estimator may raise anything
         return Verdict(name, version, f"{type(fault).__name__}: {fault}")
     return Verdict(name, version, None)
+
+
+def _judge_attachments(catalog: ModelStore, folder: Path, verdict: Verdict) -> Verdict:
+    try:
+        read_attachments(folder, catalog.manifest(verdict.name, verdict.version))
+    except StoreError as fault:
+        return replace(verdict, refused=str(fault))
+    return verdict
 
 
 def promote(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool = False) -> Serving:
@@ -95,7 +107,7 @@ def recheck(catalog: ModelStore, name: str, version: int, *, promote: bool = Fal
     old = catalog.manifest(name, version)
     if version_mismatch(old) is None:
         return None
-    files = read_verified(folder, old)
+    files, attached = read_verified(folder, old), read_attachments(folder, old)
     model = load_version(catalog, name, version, allow_mismatch=True)
     files[MODEL_FILE] = pickled(model.estimator)
     # What is written is what was checked: the new pickle, loaded as a server will load it.
@@ -111,4 +123,4 @@ def recheck(catalog: ModelStore, name: str, version: int, *, promote: bool = Fal
             data={**old.data, "rechecked_from": version},
         )
 
-    return write_version(catalog, name, files, manifest, promote=promote)
+    return write_version(catalog, name, files | attached, manifest, promote=promote)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import joblib
@@ -18,11 +18,12 @@ from app.training.recipes.base import Recipe, Say
 
 @dataclass(frozen=True)
 class Fitter:
-    """Fits models as a recipe says; `say` is told its progress and, one line each, the warnings."""
+    """Fits models as a recipe says; `say` is told its progress and, one line each, the warnings, which it keeps."""
 
     recipe: Recipe
     options: Options
     say: Say
+    warned: list[str] = field(default_factory=list)
 
     def fit(self, model: Any, X: Rows, y: Target) -> Any:
         """Return a fitted copy of `model`.
@@ -45,4 +46,5 @@ class Fitter:
                 raise TrainingError(f"{name_of(model)} cannot be fitted to these rows: {reason}") from fault
         for text in dict.fromkeys(str(warning.message).splitlines()[0] for warning in caught):
             self.say(f"warning: {text}")
+            self.warned.append(text)
         return model

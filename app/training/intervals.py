@@ -24,7 +24,7 @@ from app.training.problem import Target
 Interval = tuple[float, float]
 
 RESAMPLINGS = 1000
-_LEVEL = 0.95
+LEVEL = 0.95
 # The normal deviate that 95 % are within.
 _WITHIN = 1.959963984540054
 # Of very many rows fewer resamplings are enough time and, each being near the whole, nearly as good.
@@ -52,7 +52,7 @@ def find_interval(
     values = values[np.isfinite(values)]
     if len(values) < (1 - _MOST_UNDEFINED) * _number(len(y) * columns, RESAMPLINGS):
         return None
-    low, high = np.quantile(values, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]).tolist()
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return (low, high) if low < high else None
 
 

@@ -25,6 +25,7 @@ class Options:
     separator, encoding, decimal: how the file of text is written; None is found by looking.
     group, time: the columns that say which rows belong together, and which came later.
     refit: whether to fit on all rows, the held-out ones too, once the metrics are known.
+    report: whether to write the report that is kept with the version.
     store: the model store's folder.
     port: where the service listens, for the curl line.
     objective: the metric models are compared by; None is what `threshold` is chosen by, else the task's own default.
@@ -60,6 +61,7 @@ class Options:
     test_size: float = 0.2
     promote: Rule = "if-better"
     refit: bool = False
+    report: bool = True
     port: int = 8000
     objective: str | None = None
     calibrate: Literal["auto", "isotonic", "sigmoid"] | None = None

@@ -30,6 +30,7 @@ from app.training.promotion import Challenger, Decision, decide_promotion
 from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns, summarise_predictions
+from app.training.report import Report, Subject, make_report
 from app.training.selection import Found, Limits, Wish, select
 from app.training.split import Split, split_rows
 from app.training.table import Table
@@ -100,14 +101,20 @@ def train(options: Options, progress: Progress) -> Outcome:
     data = describe_data(table, problem, split, options, answers)
     challenger = Challenger(wishes.objective, appraisal, answers, data, problem, split)
     decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
+    report = None
+    if options.report:
+        sections = {} if found is None else {"search": found.told, "compression": found.compression}
+        subject = Subject(name, model, options, challenger, decision, leaks, fitter.warned, sections)
+        with progress.step("writing the report"):
+            report = make_report(subject)
     if options.refit:
         with progress.step(f"fitting again on all {len(problem.y):,} rows"):
             model = finish.wrap(fitter.fit(pipeline, problem.X, problem.y))
     with progress.step("saving"):
-        saved = save(model, challenger, name=name, root=options.store, promote=decision.promote)
+        saved = save(model, challenger, name=name, root=options.store, promote=decision.promote, report=report)
     manifest = store.ModelStore(options.store).manifest(saved.name, saved.version)
     curl = curl_line(manifest, f"localhost:{options.port}")
-    progress.saved(saved, decision, curl)
+    progress.saved(saved, decision, curl, reported=report is not None)
     return Outcome(saved, decision, appraisal.metrics, appraisal.baseline, curl)
 
 
@@ -228,8 +235,10 @@ def describe_data(table: Table, problem: Problem, split: Split, options: Options
     }
 
 
-def save(model: Any, challenger: Challenger, *, name: str, root: Path, promote: bool) -> store.Saved:
-    """Save the model with its metrics, the baseline's beside them, and the description of the data."""
+def save(  # noqa: PLR0913  # each is one thing to say of a version, all but two by name
+    model: Any, challenger: Challenger, *, name: str, root: Path, promote: bool, report: Report | None
+) -> store.Saved:
+    """Save the model with its metrics, the baseline's beside them, the description of the data, and the report."""
     problem = challenger.problem
     of_texts = problem.container == "texts" and problem.task == "classification"
     return store.save(
@@ -242,4 +251,5 @@ def save(model: Any, challenger: Challenger, *, name: str, root: Path, promote: 
         data=challenger.data,
         task="text-classification" if of_texts else problem.task,
         feature_names=problem.feature_names,
+        attachments=None if report is None else report.files,
     )

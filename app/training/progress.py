@@ -33,7 +33,7 @@ _MOST_CLASSES = 20
 _PIPE_WIDTH = 120
 _MOST_SHOWN = 10
 _BAR = 30
-_PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
+PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
 
 
 class Progress:
@@ -66,7 +66,7 @@ class Progress:
     def found(self, problem: Problem) -> None:
         """Tell the target, the task and the columns by kind."""
         self.say(f"target {problem.target!r}: {_describe_target(problem)}")
-        for kind, plural in _PLURALS.items():
+        for kind, plural in PLURALS.items():
             names = [name for name, found in problem.columns.kinds.items() if found == kind]
             if names:
                 shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
@@ -155,9 +155,11 @@ class Progress:
             grid.add_row(name, str(missed), str(alarms), str(found), cost)
         self._console.print(grid)
 
-    def saved(self, saved: Saved, decision: Decision, curl: str) -> None:
-        """Tell where the version is, whether it was promoted and why, and how to call it."""
+    def saved(self, saved: Saved, decision: Decision, curl: str, *, reported: bool) -> None:
+        """Tell where the version and its report are, whether it was promoted and why, and how to call it."""
         self.say(f"saved {saved.name} version {saved.version} in {saved.path}", "bold")
+        if reported:
+            self.say(f"report: {saved.path / 'report.html'}")
         if decision.promote:
             self.say(f"promoted: {decision.reason}", "green")
         else:

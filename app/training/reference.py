@@ -55,7 +55,7 @@ def summarise_predictions(answers: Answers) -> dict[str, Any]:
     """
     count = len(answers.predictions)
     if answers.classes is None:
-        return {"count": count} | _spread(answers.predictions.ravel().astype(np.float64), _MOST_BINS)
+        return {"count": count} | spread(answers.predictions.ravel().astype(np.float64), _MOST_BINS)
     most = _frequencies(pd.Series(answers.predictions.tolist(), dtype="object")).head(_MOST_CATEGORIES)
     found: dict[str, Any] = {"count": count, "shares": {label: _short(n / count) for label, n in most.items()}}
     if answers.probabilities is not None:
@@ -77,11 +77,12 @@ def _numbers(X: npt.NDArray[np.float64], names: tuple[str, ...]) -> Statistics:
         if count:
             column = X[:, index]
             values = column if count == len(X) else column[~np.isnan(column)]
-            found[name] |= _spread(values, bins)
+            found[name] |= spread(values, bins)
     return found
 
 
-def _spread(values: npt.NDArray[np.float64], bins: int) -> dict[str, Any]:
+def spread(values: npt.NDArray[np.float64], bins: int = _MOST_BINS) -> dict[str, Any]:
+    """Return the mean, std, min, max, quantiles and a histogram of numbers in no particular order."""
     quantiles = np.quantile(_some(values), _QUANTILES)
     with np.errstate(over="ignore", invalid="ignore"):
         whole = {"mean": values.mean(), "std": values.std(), "min": values.min(), "max": values.max()}

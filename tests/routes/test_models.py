@@ -98,11 +98,57 @@ def test_the_manifest_is_for_administrators(client: FlaskClient, admin: dict[str
     assert client.get(path).status_code == 401
 
 
-def test_a_report_may_not_run_anything(client: FlaskClient, admin: dict[str, Any], root: Path) -> None:
-    assert client.get("/models/iris/versions/1/report", headers=admin["admin"]).status_code == 404
-    (root / "iris" / "1" / "report.html").write_text("<h1>iris</h1>")
-    reply = client.get("/models/iris/versions/1/report", headers=admin["admin"])
-    assert (reply.text, reply.headers["Content-Security-Policy"]) == ("<h1>iris</h1>", "sandbox")
+REPORT = "/models/iris/versions/4/report"
+
+
+@pytest.fixture
+def reported(client: FlaskClient, root: Path, iris: Any) -> Path:
+    """The folder of a fourth version, which has a report."""
+    files = {"report.html": b"<h1>iris</h1>", "report.json": b'{"name": "iris"}'}
+    return store.save(*iris, "iris", root=root, promote=False, attachments=lambda manifest: files).path
+
+
+def test_a_report_may_neither_run_nor_fetch_anything(
+    client: FlaskClient, admin: dict[str, Any], reported: Path
+) -> None:
+    reply = client.get(REPORT, headers=admin["admin"])
+    assert (reply.text, reply.content_type) == ("<h1>iris</h1>", "text/html; charset=utf-8")
+    policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert reply.headers["Content-Security-Policy"] == policy
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("application/json", "application/json"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
+        ("*/*", "text/html"),
+        ("text/html;q=0.5, application/json", "application/json"),
+    ],
+)
+def test_programs_get_the_report_as_json(
+    client: FlaskClient, admin: dict[str, Any], reported: Path, accept: str, media: str
+) -> None:
+    reply = client.get(REPORT, headers={**admin["admin"], "Accept": accept})
+    assert (reply.status_code, reply.mimetype, reply.headers["Vary"]) == (200, media, "Accept")
+
+
+def test_a_report_that_was_altered_is_not_sent(client: FlaskClient, admin: dict[str, Any], reported: Path) -> None:
+    (reported / "report.html").write_text("<h1>Iris</h1>")
+    reply = client.get(REPORT, headers=admin["admin"])
+    assert reply.status_code == 409
+    assert "report.html is not the file that was saved" in reply.json["detail"]
+
+
+def test_a_report_is_for_administrators_and_only_where_there_is_one(
+    client: FlaskClient, admin: dict[str, Any], reported: Path
+) -> None:
+    assert client.get(REPORT, headers=admin["user"]).status_code == 403
+    for version, told in [(1, "iris version 1 has no report; scripts/train.py writes one"), (9, "version 9")]:
+        reply = client.get(f"/models/iris/versions/{version}/report", headers=admin["admin"])
+        assert reply.status_code == 404
+        assert told in reply.json["detail"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer "}, {"X-API-Key": "ü"}])

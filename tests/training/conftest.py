@@ -45,12 +45,12 @@ def passengers() -> pd.DataFrame:
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Trainer:
-    """Train into a store of the test's own; returns the outcome and what was printed."""
+    """Train into a store of the test's own, without a report; returns the outcome and what was printed."""
 
     def run(**options: Any) -> tuple[Outcome, str]:
         printed = io.StringIO()
         console = Console(file=printed, highlight=False)
-        outcome = train(Options(**{"store": tmp_path / "models"} | options), Progress(console))
+        outcome = train(Options(**{"store": tmp_path / "models", "report": False} | options), Progress(console))
         return outcome, printed.getvalue()
 
     return run
