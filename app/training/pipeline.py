@@ -75,20 +75,13 @@ def train(options: Options, progress: Progress) -> Outcome:
     return_free_memory()
     wishes = read_wishes(options, problem, split.y_train)
     fitter = Fitter(recipe, options, progress.say)
-    found = None
     if options.search:
-        progress.divided(split)
         found = search(table, problem, split, options, options.store / name, progress)
         pipeline, fitted = found.pipeline, found.model
+        sections = {"search": found.told, "compression": found.compression}
     else:
-        pipeline = recipe.build(problem, options, len(split.y_train))
-        if options.balance:
-            progress.say(f"balanced: {balance_classes(pipeline, problem)}")
-        if options.calibrate is None:
-            wishes.objective.check(pipeline)
-        progress.building(describe_pipeline(pipeline), split)
-        with progress.step(f"fitting {name_of(pipeline)} on {len(split.y_train):,} rows"):
-            fitted = fitter.fit(pipeline, split.X_train, split.y_train)
+        pipeline, fitted = fit(problem, split, wishes, fitter, progress)
+        sections = {}
     finish = find_finish(wishes, pipeline, split, fitter, progress)
     model = finish.wrap(fitted)
     with progress.step(f"evaluating on {len(split.y_test):,} held-out rows"):
@@ -103,7 +96,6 @@ def train(options: Options, progress: Progress) -> Outcome:
     decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
     report = None
     if options.report:
-        sections = {} if found is None else {"search": found.told, "compression": found.compression}
         subject = Subject(name, model, options, challenger, decision, leaks, fitter.warned, sections)
         with progress.step("writing the report"):
             report = make_report(subject)
@@ -118,10 +110,24 @@ def train(options: Options, progress: Progress) -> Outcome:
     return Outcome(saved, decision, appraisal.metrics, appraisal.baseline, curl)
 
 
+def fit(problem: Problem, split: Split, wishes: Wishes, fitter: Fitter, progress: Progress) -> tuple[Any, Any]:
+    """Return the pipeline that was asked for, and the same fitted to the training rows."""
+    options = fitter.options
+    pipeline = fitter.recipe.build(problem, options, len(split.y_train))
+    if options.balance:
+        progress.say(f"balanced: {balance_classes(pipeline, problem)}")
+    if options.calibrate is None:
+        wishes.objective.check(pipeline)
+    progress.building(describe_pipeline(pipeline), split)
+    with progress.step(f"fitting {name_of(pipeline)} on {len(split.y_train):,} rows"):
+        return pipeline, fitter.fit(pipeline, split.X_train, split.y_train)
+
+
 def search(  # noqa: PLR0913, PLR0917  # what is searched, how, and where it is kept and shown
     table: Table, problem: Problem, split: Split, options: Options, folder: Path, progress: Progress
 ) -> Found:
     """Choose a model among many candidates."""
+    progress.divided(split)
     found = select(
         problem,
         split,

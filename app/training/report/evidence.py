@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from app.training.intervals import LEVEL
 from app.training.options import Options
 from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem
@@ -103,7 +104,7 @@ def _look(document: Document, subject: Subject, answered: Answered) -> None:
         looks["terms"] = lambda: inside.telling_terms(subject.model)
     else:
         looks["importance"] = lambda: importance.permute(
-            subject.model, answered, problem, challenger.metric, seed=subject.options.seed
+            subject.model, answered, problem, subject.challenger.metric, seed=subject.options.seed
         )
     looks["mistakes"] = lambda: mistakes.worst(
         answered, problem, document.get("importance"), images=subject.options.recipe == "digits"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from app.training.metrics import Metric, find_metric
+from app.training.metrics import Metric
 from app.training.problem import Problem, Rows, Target
 from app.training.report.labels import readable
 from app.training.report.rows import Answered, every_so_many
@@ -24,7 +24,7 @@ _SECONDS = 3.0
 
 
 def permute(  # noqa: PLR0913  # the last two by name
-    model: Any, answered: Answered, problem: Problem, objective: str | None, *, seed: int, seconds: float = _SECONDS
+    model: Any, answered: Answered, problem: Problem, metric: Metric, *, seed: int, seconds: float = _SECONDS
 ) -> dict[str, Any]:
     """Return the raw columns that matter most, with the mean and the standard deviation of what shuffling each costs.
 
@@ -32,9 +32,6 @@ def permute(  # noqa: PLR0913  # the last two by name
     two rounds: each column is shuffled once, then the foremost ones several times more. Ends when `seconds` have
     passed, at least one column later; ``columns_left_off`` says how many were not tried.
     """
-    metric = find_metric(objective, problem.task)
-    if metric.needs == "probabilities" and not hasattr(model, "predict_proba"):
-        metric = find_metric(None, problem.task)
     chosen = every_so_many(len(answered.y), _ROWS)
     trial = _Trial(model, metric, take_rows(answered.X, chosen), answered.y[chosen], np.random.default_rng(seed))
     names = [name for name in problem.columns.names if name in problem.columns.kinds]

@@ -20,10 +20,12 @@ from threadpoolctl import threadpool_limits
 
 from app.training.columns import Columns
 from app.training.datasets import read_dataset
-from app.training.evaluation import evaluate, evaluate_baseline, row_losses
+from app.training.evaluation import ask, evaluate
+from app.training.finishing import read_wishes
+from app.training.metrics import find_metric
 from app.training.options import Options
-from app.training.pipeline import describe_data
-from app.training.problem import Problem, frame_problem
+from app.training.pipeline import appraise, describe_data
+from app.training.problem import Problem, frame_problem, mark_table
 from app.training.promotion import Challenger, Decision
 from app.training.report import Subject, curves, gather, importance, learning
 from app.training.report.page import render
@@ -65,15 +67,17 @@ SEARCH: dict[str, Any] = {
 def subject() -> Subject:
     """A logistic regression on breast_cancer, as a training has it before it saves."""
     table = read_dataset("breast_cancer")
-    problem = frame_problem(table)
-    split = split_rows(problem, 0.2, 42)
+    problem, split = split_rows(frame_problem(mark_table(table, None, None)), 0.2, 42)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(split.X_train, split.y_train)
     options = Options(store=Path("models"), dataset="breast_cancer")
+    answers = ask(model, split.X_test)
+    wishes = read_wishes(options, problem, split.y_train)
+    appraisal = appraise(answers, wishes, problem, split, (None, None))
     challenger = Challenger(
-        evaluate(model, split.X_test, split.y_test, problem.task),
-        row_losses(model, split.X_test, split.y_test, problem.task),
-        evaluate_baseline(split.y_train, split.X_test, split.y_test, problem.task),
-        describe_data(table, problem, split, options),
+        wishes.objective,
+        appraisal,
+        answers,
+        describe_data(table, problem, split, options, answers),
         problem,
         split,
     )
@@ -138,10 +142,14 @@ def test_its_numbers_are_the_models(subject: Subject) -> None:
     predicted = subject.model.predict(split.X_test)
     assert document["confusion"]["counts"] == confusion_matrix(split.y_test, predicted).tolist()
     (curve,) = document["curves"]
-    assert curve["roc_auc"] == pytest.approx(subject.challenger.metrics["roc_auc"])
+    assert curve["roc_auc"] == pytest.approx(subject.challenger.appraisal.metrics["roc_auc"])
+    low, high = subject.challenger.appraisal.intervals["accuracy"]
     assert document["metrics"]["accuracy"] == {
         "value": accuracy_score(split.y_test, predicted),
-        "baseline": subject.challenger.baseline["accuracy"],
+        "low": low,
+        "high": high,
+        "level": 0.95,
+        "baseline": subject.challenger.appraisal.baseline["accuracy"],
     }
     mistakes = document["mistakes"]
     assert mistakes["wrong"] == (predicted != split.y_test).sum()
@@ -152,18 +160,22 @@ def test_its_numbers_are_the_models(subject: Subject) -> None:
     assert sure[0] == pytest.approx(subject.model.predict_proba(split.X_test)[rows[0]].max(), rel=1e-5)
 
 
-def test_what_colleagues_measured_is_shown_where_it_is_there(subject: Subject) -> None:
+def test_what_else_is_known_is_shown_where_it_is_there(subject: Subject) -> None:
     sections = {
         "search": SEARCH,
-        "intervals": {"accuracy": {"value": 0.98, "low": 0.9512, "high": 0.9934, "level": 0.95}},
-        "calibration": {"method": "isotonic", "brier": {"before": 0.0314, "after": 0.0271}},
-        "threshold": {"value": 0.37, "by": "f1"},
         "compression": [
             {"step": "fewer trees", "metric_before": 0.84, "metric_after": 0.8377, "latency_before_ms": 1.5}
             | {"latency_after_ms": 0.5, "size_before_mb": 9.0, "size_after_mb": 3.25, "accepted": False, "why": "worse"}
         ],
     }
-    page = _page(gather(replace(subject, sections=sections)))
+    appraisal = replace(
+        subject.challenger.appraisal,
+        intervals={"accuracy": (0.9512, 0.9934)},
+        calibration={"method": "isotonic", "brier": {"before": 0.0314, "after": 0.0271}},
+        threshold={"value": 0.37, "by": "f1"},
+    )
+    challenger = replace(subject.challenger, appraisal=appraisal)
+    page = _page(gather(replace(subject, challenger=challenger, sections=sections)))
     for told in (
         "0.9512 to 0.9934",
         "95 % interval",
@@ -181,13 +193,6 @@ def test_what_colleagues_measured_is_shown_where_it_is_there(subject: Subject) -
     assert [name for name in page.headings() if name in ("search", "compression")] == ["search", "compression"]
 
 
-def test_a_metric_may_bring_its_interval_along(subject: Subject) -> None:
-    metrics = {**subject.challenger.metrics, "accuracy": {"value": 0.98, "low": 0.9512, "high": 0.9934, "level": 0.9}}
-    document = gather(replace(subject, challenger=replace(subject.challenger, metrics=metrics)))
-    assert document["metrics"]["accuracy"]["low"] == 0.9512
-    assert "90 % interval" in _page(document).text
-
-
 def test_a_part_that_cannot_be_had_costs_no_training(subject: Subject) -> None:
     class Moody(DecisionTreeClassifier):  # type: ignore[misc]
         """Refuses rows with a shuffled column."""
@@ -199,11 +204,11 @@ def test_a_part_that_cannot_be_had_costs_no_training(subject: Subject) -> None:
 
     split = subject.challenger.split
     model = Moody(max_depth=3).fit(split.X_train, split.y_train)
-    document = gather(replace(subject, model=model, leaks=["mean area"]))
+    document = gather(replace(subject, model=model, leaks=["column 'mean area' alone predicts the target"]))
     assert document["left_out"] == [{"part": "importance", "why": "RuntimeError: not in the mood"}]
     page = _page(document)
     assert "importance: RuntimeError: not in the mood" in page.text
-    assert "Column 'mean area' alone predicts 'target' all but perfectly" in page.text
+    assert "column 'mean area' alone predicts the target" in page.text
 
 
 def test_the_column_that_tells_matters_and_the_one_that_does_not_costs_nothing() -> None:
@@ -214,12 +219,12 @@ def test_the_column_that_tells_matters_and_the_one_that_does_not_costs_nothing()
     split, problem = _split(X, y)
     model = LogisticRegression().fit(X, y)
     answered = answer(model, split, "classification")
-    told = importance.permute(model, answered, problem, None, seed=0)
+    told = importance.permute(model, answered, problem, find_metric(None, problem.task), seed=0)
     assert told["columns"][0]["name"] == "b"
     assert told["columns"][0]["mean"] > 0.3
     assert {column["name"]: column["mean"] for column in told["columns"]}["c"] == 0.0
     assert (X == answered.X).all(), "the columns are back in their places"
-    hurried = importance.permute(model, answered, problem, None, seed=0, seconds=0.0)
+    hurried = importance.permute(model, answered, problem, find_metric(None, problem.task), seed=0, seconds=0.0)
     assert (len(hurried["columns"]), hurried["columns_left_off"]) == (1, 2)
 
 
@@ -231,7 +236,7 @@ def test_the_learning_curve_of_boosting_ends_at_the_metric() -> None:
     with threadpool_limits(1):
         pipeline = make_pipeline("passthrough", HistGradientBoostingRegressor(max_iter=10)).fit(X, y)
         told = learning.curves(pipeline, split, "regression")
-        measured = evaluate(pipeline, X, y, "regression")
+        measured = evaluate(ask(pipeline, X), y, "regression")
     assert [line["name"] for line in told["lines"]] == ["learnt from", "held out"]
     final = told["lines"][1]["values"][-1]
     assert (told["step"], told["lines"][1]["steps"]) == ("iteration", list(range(1, 11)))
