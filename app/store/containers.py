@@ -91,11 +91,12 @@ def fitted_names(estimator: Any) -> tuple[str, ...] | None:
 
 
 def takes_text(estimator: Any) -> bool:
-    """Tell whether the estimator, or the first step of its pipeline, reads texts."""
+    """Tell whether the estimator, the first step of its pipeline, or what it is put around, reads texts."""
     if hasattr(estimator, "best_estimator_"):
         return takes_text(estimator.best_estimator_)
-    if hasattr(estimator, "calibrated_classifiers_") or hasattr(estimator, "pos_label"):
-        return takes_text(getattr(estimator, "estimator_", estimator.estimator))
+    inner = getattr(estimator, "estimator", None)
+    if inner is not None:
+        return takes_text(inner)
     steps = getattr(estimator, "steps", None) or getattr(estimator, "transformer_list", None)
     if steps:
         return takes_text(steps[0][1])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -16,12 +17,14 @@ from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from app.signature import Output, Signature
 from app.store import load, save
+from app.store.containers import find_fitted
 
 X = np.random.default_rng(2).normal(size=(24, 3))
 Y = np.array(["no", "yes"])[np.arange(24) % 2]
@@ -113,3 +116,12 @@ def test_a_column_that_the_estimator_takes_when_it_is_there_is_used(root: Path) 
     trained.fit(frame, frame.sum(axis=1))
     signature = signature_of(trained, frame.head(10), root)
     assert [column.used for column in signature.inputs] == [True, True]
+
+
+def test_texts_are_seen_through_what_is_put_around_a_pipeline() -> None:
+    texts = ["win a prize", "see you at lunch"] * 6
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    calibrated = CalibratedClassifierCV(pipeline, cv=2, ensemble=False)
+    model = FixedThresholdClassifier(calibrated, threshold=0.3).fit(texts, [1, 0] * 6)
+    found = find_fitted(model, pd.DataFrame({"text": texts}))
+    assert found.X == texts
