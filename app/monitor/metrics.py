@@ -10,7 +10,7 @@ import bisect
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,29 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+# A model's name and a version.
+Key = tuple[str, int]
+
 FLUSH_SECONDS = 1.0
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class _Gathered:
-    """Counts that wait to be written: answers by route and status, rows by model, seconds by route."""
+    """Counts that wait to be written: answers by route and status, seconds by route, and what counters go up by.
+
+    `predicted` holds requests, rows and seconds by model and version; `counts` values by counter and labels.
+    """
 
     def __init__(self) -> None:
         self.answered: dict[tuple[str, int], int] = {}
-        self.rows: dict[str, int] = {}
         self.seconds: dict[str, list[Any]] = {}
+        self.predicted: dict[Key, list[Any]] = {}
+        self.counts: dict[tuple[Counter, tuple[str, ...]], float] = {}
+
+    def count(self, counter: Counter, labels: tuple[str, ...], value: float) -> None:
+        """Let a counter go up."""
+        key = (counter, labels)
+        self.counts[key] = self.counts.get(key, 0) + value
 
 
 class Metrics:
@@ -51,7 +63,34 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._rows = Counter("maas_rows", "Rows predicted.", ["model"], registry=self._registry)
+        self._predictions = self._counter(
+            "maas_predictions",
+            "Requests to predict: answered (ok), rows that do not fit (invalid), a fault of the version (failed).",
+            "outcome",
+        )
+        self._rows = self._counter("maas_rows", "Rows predicted.")
+        self._engine_seconds = self._counter("maas_prediction_seconds", "Time that the predictions took in the engine.")
+        self._shadows = self._counter(
+            "maas_shadow_requests",
+            "Requests that a shadow was asked too: same or different answer, failed to answer, or dropped unasked.",
+            "outcome",
+        )
+        self._shadow_rows = self._counter(
+            "maas_shadow_rows", "Rows that a shadow answered, the same or different.", "method", "outcome"
+        )
+        self._shadow_difference = self._counter(
+            "maas_shadow_difference",
+            "Absolute differences between a shadow's numbers and those that were sent, a row's mean, added up.",
+            "method",
+        )
+        self._shadow_seconds = self._counter("maas_shadow_seconds", "Time that a shadow's engine took.")
+        self._share = Gauge(
+            "maas_split_share",
+            "The share of the requests that name no version which a version of a split gets; 0 where it cannot answer.",
+            ["model", "version"],
+            registry=self._registry,
+            multiprocess_mode="livemostrecent",
+        )
         self._in_flight = Gauge(
             "maas_requests_in_flight", "Requests being answered.", registry=self._registry, multiprocess_mode="livesum"
         )
@@ -78,6 +117,10 @@ class Metrics:
         self._gathered = _Gathered()
         self._asking = 0
 
+    def _counter(self, name: str, told: str, *labels: str) -> Counter:
+        """Make a counter by model, version and `labels`."""
+        return Counter(name, told, ["model", "version", *labels], registry=self._registry)
+
     def start(self) -> None:
         """Start to write what was gathered, in a thread that ends with the process."""
         threading.Thread(target=self._flush_on_and_on, name="metrics-writer", daemon=True).start()
@@ -94,8 +137,13 @@ class Metrics:
             self._in_flight.set(self._asking)
         for (route, status), count in gathered.answered.items():
             self._requests.labels(route, str(status)).inc(count)
-        for model, rows in gathered.rows.items():
-            self._rows.labels(model).inc(rows)
+        for (model, version), (requests, rows, seconds) in gathered.predicted.items():
+            if requests:
+                self._predictions.labels(model, version, "ok").inc(requests)
+            self._rows.labels(model, version).inc(rows)
+            self._engine_seconds.labels(model, version).inc(seconds)
+        for (counter, labels), value in gathered.counts.items():
+            counter.labels(*labels).inc(value)
         for route, (total, buckets) in gathered.seconds.items():
             child = self._seconds.labels(route)
             # prometheus_client observes one value at a time; these are the values behind.
@@ -125,11 +173,41 @@ class Metrics:
             timed[0] += seconds
             timed[1][bucket] += 1
 
-    def rows_predicted(self, model: str, rows: int) -> None:
-        """Count the rows of an answer."""
+    def predicted(self, model: str, version: int, requests: int, rows: int, seconds: float) -> None:
+        """Count the requests that were answered together, their rows, and the seconds that the engine took."""
+        key = (model, version)
         with self._lock:
-            gathered = self._gathered.rows
-            gathered[model] = gathered.get(model, 0) + rows
+            told = self._gathered.predicted.get(key)
+            if told is None:
+                told = self._gathered.predicted[key] = [0, 0, 0.0]
+            told[0] += requests
+            told[1] += rows
+            told[2] += seconds
+
+    def predicted_in_vain(self, model: str, version: int, outcome: str) -> None:
+        """Count a request that a version has not answered: ``invalid`` or ``failed``."""
+        with self._lock:
+            self._gathered.count(self._predictions, (model, str(version), outcome), 1)
+
+    def shadow_compared(self, key: Key, method: str, rows: int, different: int, difference: float) -> None:
+        """Count a request that a shadow answered: its rows, those that differ, and the differences of its numbers."""
+        labels = (key[0], str(key[1]))
+        with self._lock:
+            count = self._gathered.count
+            count(self._shadows, (*labels, "different" if different else "same"), 1)
+            count(self._shadow_rows, (*labels, method, "same"), rows - different)
+            count(self._shadow_rows, (*labels, method, "different"), different)
+            count(self._shadow_difference, (*labels, method), difference)
+
+    def shadow_lost(self, key: Key, outcome: str) -> None:
+        """Count a request that a shadow has not answered: ``failed``, or ``dropped`` unasked."""
+        with self._lock:
+            self._gathered.count(self._shadows, (key[0], str(key[1]), outcome), 1)
+
+    def shadow_took(self, key: Key, seconds: float) -> None:
+        """Count the seconds of a shadow's engine."""
+        with self._lock:
+            self._gathered.count(self._shadow_seconds, (key[0], str(key[1])), seconds)
 
     def model_loaded(self, name: str, version: int) -> None:
         """Count a load."""
@@ -151,14 +229,22 @@ class Metrics:
         """Show that none answers: version 0."""
         self._version.labels(name).set(0)
 
-    def exposition(self) -> bytes:
-        """Return the metrics of all workers in Prometheus' text format."""
+    def model_split(self, name: str, version: int, share: float) -> None:
+        """Show the share of requests that a version of a split gets."""
+        self._share.labels(name, version).set(share)
+
+    def exposition(self, answering: Mapping[str, Collection[int]]) -> bytes:
+        """Return the metrics of all workers in Prometheus' text format.
+
+        Of the series by version those of versions that are `answering` (by model) are told. The others stay where
+        the workers' counts meet, which forgets nothing, and go on counting should the version come back.
+        """
         self.flush()
-        registry = self._registry
+        collector: Collector = self._registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(_process_registry())
+            collector = multiprocess.MultiProcessCollector(None)  # type: ignore[no-untyped-call]
+        known = {(name, str(version)) for name, versions in answering.items() for version in versions}
+        return generate_latest(_registry_of(_Known(collector, known))) + generate_latest(_registry_of(_Processes()))
 
 
 def worker_ended(pid: int) -> None:
@@ -166,10 +252,26 @@ def worker_ended(pid: int) -> None:
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
-def _process_registry() -> CollectorRegistry:
+def _registry_of(collector: Collector) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(_Processes())
+    registry.register(collector)
     return registry
+
+
+class _Known(Collector):
+    """Another collector's samples, without those of versions that are not known."""
+
+    def __init__(self, collector: Collector, known: Collection[tuple[str, str]]) -> None:
+        self._collector = collector
+        self._known = known
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._collector.collect():
+            metric.samples = [sample for sample in metric.samples if self._tells(sample.labels)]
+            yield metric
+
+    def _tells(self, labels: Mapping[str, str]) -> bool:
+        return "version" not in labels or (labels["model"], labels["version"]) in self._known
 
 
 class _Processes(Collector):

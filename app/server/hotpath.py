@@ -16,6 +16,7 @@ from app.monitor.metrics import Metrics
 from app.server.http1 import Request
 from app.service import Call, Reply, Service
 from app.signature import METHODS
+from app.store.live import Version
 
 _LOST = RuntimeError("a request was lost on its way")
 _METHODS = frozenset((*METHODS, "classify"))
@@ -31,7 +32,7 @@ class Target:
     route: str
     method: str
     model: str | None = None
-    version: int | None = None
+    version: Version = None
 
 
 def match(request: Request) -> Target | None:
@@ -45,7 +46,7 @@ def match(request: Request) -> Target | None:
 
 
 def _match_named(path: bytes) -> Target | None:
-    """Read ``/models/<name>/<method>`` and ``/models/<name>/versions/<version>/<method>``."""
+    """Read ``/models/<name>/<method>``, with ``/versions/<version>`` or ``/labels/<label>`` in between."""
     if not path.startswith(b"/models/") or b"?" in path or b"%" in path:
         return None
     parts = path.decode("latin-1").split("/")[2:]
@@ -57,6 +58,8 @@ def _match_named(path: bytes) -> Target | None:
             return Target(f"/models/<name>/{method}", method, name)
         case ["versions", digits] if digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS:
             return Target(f"/models/<name>/versions/<int:version>/{method}", method, name, int(digits))
+        case ["labels", label] if label:
+            return Target(f"/models/<name>/labels/<label>/{method}", method, name, label)
     return None
 
 

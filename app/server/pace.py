@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.server.hotpath import Target
 from app.server.http1 import Request
+from app.store.live import Version
 
 # A request that takes longer would be felt by the others that wait for the loop.
 LONG_SECONDS = 0.003
@@ -12,7 +13,7 @@ _SMALL_BODY = 16 * 1024
 _MOST_KEPT = 4096
 _WEIGHT = 0.2
 
-Like = tuple[str, str | None, int | None, int]
+Like = tuple[str, str | None, Version, int]
 
 
 class Pace:

@@ -5,6 +5,6 @@ from app.store.live import LiveModels
 from app.store.loading import LoadedModel, load
 from app.store.manifest import Manifest
 from app.store.saving import Saved, save
-from app.store.serving import Serving
+from app.store.serving import Serving, Shadow
 
-__all__ = ["LiveModels", "LoadedModel", "Manifest", "ModelStore", "Saved", "Serving", "load", "save"]
+__all__ = ["LiveModels", "LoadedModel", "Manifest", "ModelStore", "Saved", "Serving", "Shadow", "load", "save"]

@@ -47,6 +47,9 @@ def test_the_list_names_what_is_served(client: FlaskClient, admin: dict[str, Any
         "promoted": 2,
         "served": [2, 1],
         "labels": {},
+        "split": {},
+        "sticky": "X-Session-Id",
+        "shadow": None,
     }
 
 

@@ -153,7 +153,7 @@ def test_a_broken_version_is_neither_promoted_nor_rolled_back_to(run: Run, store
 
 
 def test_labels_are_given_and_taken(run: Run, store: ModelStore) -> None:
-    assert "POST /models/m/versions/1/predict" in run("models", "label", "m", 1, "champion").stdout
+    assert "POST /models/m/labels/champion/predict" in run("models", "label", "m", 1, "champion").stdout
     assert json.loads(run("models", "label", "m", 2, "next", "--json").stdout)["labels"] == {"champion": 1, "next": 2}
     run("models", "unlabel", "m", "champion")
     assert store.serving("m").labels == {"next": 2}

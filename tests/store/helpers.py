@@ -33,6 +33,9 @@ class Recorder:
     def model_gone(self, name: str) -> None:
         self.events.append(("gone", name))
 
+    def model_split(self, name: str, version: int, share: float) -> None:
+        self.events.append(("split", name, version, share))
+
 
 def break_version(saved: Saved) -> None:
     """Change one byte of a version's model."""
