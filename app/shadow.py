@@ -53,13 +53,18 @@ class _Shown:
 
 
 class Shadows:
-    """The challengers of one process, and the thread that asks them."""
+    """The challengers of one process, and the thread that asks them.
+
+    Attributes
+    ----------
+    waiting: how many requests wait to be asked.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         # What may be asked in one call waits in one line.
         self._lines: dict[tuple[int, int, str], deque[_Shown]] = {}
-        self._waiting = 0
+        self.waiting = 0
         self._bytes = 0
         self._lock = threading.Lock()
         self._some = threading.Event()
@@ -70,11 +75,11 @@ class Shadows:
         """Let `shadow` answer the rows that `model` has answered, some time later; from any thread, without waiting."""
         size = _bytes(batch, answer)
         with self._lock:
-            room = self._waiting < MOST_WAITING and self._bytes + size <= MOST_BYTES and batch.rows <= MOST_ROWS
+            room = self.waiting < MOST_WAITING and self._bytes + size <= MOST_BYTES and batch.rows <= MOST_ROWS
             if room:
                 line = self._lines.setdefault((id(shadow), id(model), method), deque())
                 line.append(_Shown(shadow, model, method, batch, answer, size))
-                self._waiting += 1
+                self.waiting += 1
                 self._bytes += size
             if self._thread is None:
                 # Not before there is something to ask: threads do not survive the fork of a worker.
@@ -112,7 +117,7 @@ class Shadows:
             del self._lines[key]
             if line:
                 self._lines[key] = line
-            self._waiting -= len(together)
+            self.waiting -= len(together)
             self._bytes -= sum(shown.bytes for shown in together)
             return together
 

@@ -114,6 +114,7 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._gathered = _Gathered()
         self._asking = 0
 
@@ -131,7 +132,11 @@ class Metrics:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered since the last time."""
+        """Write what was gathered since the last time; once it returns, whatever was gathered before is written."""
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
         with self._lock:
             gathered, self._gathered = self._gathered, _Gathered()
             self._in_flight.set(self._asking)
