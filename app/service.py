@@ -54,6 +54,7 @@ class Call:
     body: the request's body, with the headers Content-Type and Accept as the client sent them.
     key: the API key, where one was sent.
     header: gives any header by its lower-case name, empty where it was not sent: a split may go by one.
+    place: the place in the split, where the door has drawn it already.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Call:
     accept: str = ""
     key: str | None = None
     header: Header = _no_header
+    place: float | None = None
 
 
 @dataclass(slots=True)  # made for every request: freezing would triple what that costs
@@ -180,28 +182,21 @@ class Service:
     def _count_failure(self, model: LoadedModel, error: Exception) -> None:
         """Count a request that a version was asked in vain: by its own fault, or by that of the rows."""
         faulty = not isinstance(error, ServiceError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        self.metrics.predicted_in_vain(model.name, model.version, "failed" if faulty else "invalid")
-
-    def _shadow_of(self, model: LoadedModel, call: Call) -> LoadedModel | None:
-        """Return the version that is asked unseen too: only where the client left it to us which one answers."""
-        traffic = self.models.traffic
-        if not traffic or call.version is not None or model.name not in traffic:
-            return None
-        return traffic[model.name].unseen(model)
+        self.metrics.predicted_in_vain(model.key, "failed" if faulty else "invalid")
 
     def _understand(self, call: Call) -> _Asked:
         """Check the key, find the model, and read the rows."""
         self.keys.require("predict", call.key)
         asked_in = wire.media_type(call.content_type)
         answered_in = wire.acceptable(call.accept, asked_in)
-        model = self.models.get(call.model, call.version, self.settings.request_timeout, call)
+        model, shadow = self.models.choose(call.model, call.version, self.settings.request_timeout, call)
         try:
             output = _output_of(model, call.method)
             decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
         except Exception as error:
             self._count_failure(model, error)
             raise
-        return _Asked(model, call.method, output, decoded, answered_in, self._shadow_of(model, call))
+        return _Asked(model, call.method, output, decoded, answered_in, shadow)
 
     def _classify(self, call: Call) -> Reply:
         """Answer one text, or a list of them, with its label and the probability of that label.
@@ -212,7 +207,7 @@ class Service:
         wire.media_type(call.content_type)
         wire.acceptable(call.accept, wire.JSON)
         name = self.models.text_name() if call.model is None else call.model
-        model = self.models.get(name, call.version, self.settings.request_timeout, call)
+        model, shadow = self.models.choose(name, call.version, self.settings.request_timeout, call)
         if model.signature.container != "texts":
             raise NotFound(f"model {model.name!r} takes no text; ask {model.name}/predict")
         try:
@@ -225,7 +220,6 @@ class Service:
             self._count_failure(model, error)
             raise
         body = wire.encode_labels(labels, scores, decoded.form)
-        shadow = self._shadow_of(model, call)
         if shadow is not None:
             self.shadows.ask(shadow, model, "predict", decoded.batch, labels)
         return Reply(body, wire.JSON, _model_headers(model))
@@ -249,7 +243,7 @@ class Service:
             raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
         if not _has_rows(answer, batch.rows):
             raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
-        self.metrics.predicted(model.name, model.version, requests, batch.rows, time.perf_counter() - started)
+        self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
         return answer
 
 

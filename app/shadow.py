@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from app.engines import Answer
 from app.monitor.metrics import Metrics
@@ -86,7 +87,7 @@ class Shadows:
                 self._thread = threading.Thread(target=self._ask_on_and_on, name="shadow", daemon=True)
                 self._thread.start()
         if not room:
-            self._metrics.shadow_lost((shadow.name, shadow.version), "dropped")
+            self._metrics.shadow_lost(shadow.key, "dropped")
         elif not self._some.is_set():
             self._some.set()
 
@@ -124,13 +125,12 @@ class Shadows:
     def _ask_together(self, together: Sequence[_Shown]) -> None:
         """Ask once for all; where that fails each is asked alone, so that none is counted for another."""
         shadow, method = together[0].shadow, together[0].method
-        key = (shadow.name, shadow.version)
         started = time.perf_counter()
         try:
             _check_same_inputs(together[0].model, shadow)
             batch = together[0].batch if len(together) == 1 else Batch.join([shown.batch for shown in together])
             answer = shadow.engine.run(batch, method)
-            compared = list(_compared(together, answer))
+            apart, distance = difference(answer, _joined([shown.answer for shown in together]), batch.rows)
         except BaseException as fault:  # a challenger may raise anything, SystemExit too; this thread goes on
             if len(together) > 1:
                 for shown in together:
@@ -138,46 +138,48 @@ class Shadows:
             else:
                 self._note_failure(shadow, method, fault)
             return
-        self._metrics.shadow_took(key, time.perf_counter() - started)
-        for shown, told in zip(together, compared, strict=True):
-            self._metrics.shadow_compared(key, method, shown.batch.rows, *told)
+        self._metrics.shadow_took(shadow.key, time.perf_counter() - started)
+        starts = np.cumsum([0, *(shown.batch.rows for shown in together[:-1])])
+        requests = len(together), int(np.logical_or.reduceat(apart, starts).sum())
+        self._metrics.shadow_compared(shadow.key, method, requests, (batch.rows, int(apart.sum())), distance)
 
     def _note_failure(self, shadow: LoadedModel, method: str, fault: BaseException) -> None:
-        key = (shadow.name, shadow.version)
-        self._metrics.shadow_lost(key, "failed")
-        if key not in self._told:
-            self._told.add(key)
+        self._metrics.shadow_lost(shadow.key, "failed")
+        if shadow.key not in self._told:
+            self._told.add(shadow.key)
             told = "model %s: version %d, the shadow, failed to answer %s; further failures are only counted"
-            log.warning(told, *key, method, exc_info=fault)
+            log.warning(told, *shadow.key, method, exc_info=fault)
 
 
-def difference(answer: Answer, shown: Answer, rows: int) -> tuple[int, float]:
+def difference(answer: Answer, shown: Answer, rows: int) -> tuple[npt.NDArray[np.bool_], float]:
     """Compare a challenger's answer with the one that was sent.
 
     Returns
     -------
-    The number of rows that differ (labels exactly, numbers beyond 1e-9 of their size), and the absolute differences of
-    floats, a row's mean, added up; those that are not finite are left out.
+    Which rows differ (labels exactly, numbers beyond 1e-9 of their size), of shape (rows,); and the absolute
+    differences of floats, a row's mean, added up, but for those that are not finite.
     """
     parts = answer if isinstance(answer, list) else [answer]
     others = shown if isinstance(shown, list) else [shown]
     if [part.shape for part in parts] != [other.shape for other in others]:
-        return rows, 0.0
+        return np.ones(rows, dtype=bool), 0.0
     differs, total = np.zeros(rows, dtype=bool), 0.0
     for part, other in zip(parts, others, strict=True):
         differs |= ~agreeing(part, other).reshape(rows, -1).all(axis=1)
         if part.dtype.kind == other.dtype.kind == "f":
             apart = np.abs(part.astype(np.float64) - other).reshape(rows, -1).mean(axis=1)
             total += float(apart[np.isfinite(apart)].sum())
-    return int(differs.sum()), total
+    return differs, total
 
 
-def _compared(together: Sequence[_Shown], answer: Answer) -> Iterator[tuple[int, float]]:
-    end = 0
-    for shown in together:
-        start, end = end, end + shown.batch.rows
-        part = [each[start:end] for each in answer] if isinstance(answer, list) else answer[start:end]
-        yield difference(part, shown.answer, shown.batch.rows)
+def _joined(answers: Sequence[Answer]) -> Answer:
+    """Put the answers of one version and method, one after another, into one."""
+    first = answers[0]
+    if len(answers) == 1:
+        return first
+    if isinstance(first, list):
+        return [np.concatenate([answer[part] for answer in answers]) for part in range(len(first))]
+    return np.concatenate(answers)
 
 
 def _check_same_inputs(model: LoadedModel, shadow: LoadedModel) -> None:

@@ -195,8 +195,12 @@ def apart(root: Path, X: Any) -> tuple[int, float]:
 
 
 def test_answers_of_other_kinds_differ_in_every_row() -> None:
-    numbers, words = np.zeros(3), np.array(["a", "b", "c"])
-    assert difference(words, numbers, 3) == (3, 0.0)
-    assert difference(np.zeros((3, 2)), numbers, 3) == (3, 0.0)
-    assert difference([numbers, numbers], [numbers, np.eye(3)[1]], 3) == (1, 1.0)
-    assert difference(np.array([np.nan, np.inf, 1.0]), np.array([np.nan, 0.0, 1.0]), 3) == (1, 0.0)
+    def told(answer: Any, shown: Any) -> tuple[list[bool], float]:
+        differs, distance = difference(answer, shown, 3)
+        return differs.tolist(), distance
+
+    numbers, words, everywhere = np.zeros(3), np.array(["a", "b", "c"]), [True] * 3
+    assert told(words, numbers) == (everywhere, 0.0)
+    assert told(np.zeros((3, 2)), numbers) == (everywhere, 0.0)
+    assert told([numbers, numbers], [numbers, np.eye(3)[1]]) == ([False, True, False], 1.0)
+    assert told(np.array([np.nan, np.inf, 1.0]), np.array([np.nan, 0.0, 1.0])) == ([False, True, False], 0.0)

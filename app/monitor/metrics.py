@@ -178,9 +178,8 @@ class Metrics:
             timed[0] += seconds
             timed[1][bucket] += 1
 
-    def predicted(self, model: str, version: int, requests: int, rows: int, seconds: float) -> None:
+    def predicted(self, key: Key, requests: int, rows: int, seconds: float) -> None:
         """Count the requests that were answered together, their rows, and the seconds that the engine took."""
-        key = (model, version)
         with self._lock:
             told = self._gathered.predicted.get(key)
             if told is None:
@@ -189,19 +188,22 @@ class Metrics:
             told[1] += rows
             told[2] += seconds
 
-    def predicted_in_vain(self, model: str, version: int, outcome: str) -> None:
+    def predicted_in_vain(self, key: Key, outcome: str) -> None:
         """Count a request that a version has not answered: ``invalid`` or ``failed``."""
         with self._lock:
-            self._gathered.count(self._predictions, (model, str(version), outcome), 1)
+            self._gathered.count(self._predictions, (key[0], str(key[1]), outcome), 1)
 
-    def shadow_compared(self, key: Key, method: str, rows: int, different: int, difference: float) -> None:
-        """Count a request that a shadow answered: its rows, those that differ, and the differences of its numbers."""
+    def shadow_compared(
+        self, key: Key, method: str, requests: tuple[int, int], rows: tuple[int, int], difference: float
+    ) -> None:
+        """Count requests that a shadow answered, and their rows, as (all, different); and how far numbers differ."""
         labels = (key[0], str(key[1]))
         with self._lock:
             count = self._gathered.count
-            count(self._shadows, (*labels, "different" if different else "same"), 1)
-            count(self._shadow_rows, (*labels, method, "same"), rows - different)
-            count(self._shadow_rows, (*labels, method, "different"), different)
+            count(self._shadows, (*labels, "same"), requests[0] - requests[1])
+            count(self._shadows, (*labels, "different"), requests[1])
+            count(self._shadow_rows, (*labels, method, "same"), rows[0] - rows[1])
+            count(self._shadow_rows, (*labels, method, "different"), rows[1])
             count(self._shadow_difference, (*labels, method), difference)
 
     def shadow_lost(self, key: Key, outcome: str) -> None:

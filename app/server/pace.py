@@ -43,5 +43,6 @@ class Pace:
 
 
 def _like(request: Request, target: Target) -> Like:
-    """Name what a request shares with its like: the route, the model, and the digits of its body's length."""
-    return target.route, target.model, target.version, len(request.body).bit_length()
+    """Name what a request shares with its like: the route, model and version, and the digits of its body's length."""
+    version = target.version if target.drawn is None else target.drawn
+    return target.route, target.model, version, len(request.body).bit_length()

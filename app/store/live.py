@@ -67,7 +67,13 @@ class LiveModels:
         return bool(self._follower.view.current)
 
     def get(self, name: str | None, version: Version, timeout: float, caller: Caller | None = None) -> LoadedModel:
-        """Return the version that answers; every door comes here.
+        """Return the version that answers, as :meth:`choose` does."""
+        return self.choose(name, version, timeout, caller)[0]
+
+    def choose(
+        self, name: str | None, version: Version, timeout: float, caller: Caller | None = None
+    ) -> tuple[LoadedModel, LoadedModel | None]:
+        """Return the version that answers, and the one that is asked unseen, if any; every door comes here.
 
         A served version that is not loaded is loaded first; that may take up to `timeout` seconds.
 
@@ -94,9 +100,10 @@ class LiveModels:
         """
         view = self._view(timeout)
         name = self._default_in(view) if name is None else name
+        traffic = None
         if version is None:
-            traffic = view.traffic.get(name)
-            model = (traffic and traffic.draw(name, caller)) or view.current.get(name)
+            traffic = view.traffic.get(name) if view.traffic else None
+            model = (traffic and traffic.at(traffic.draw(name, caller))) or view.current.get(name)
         else:
             version = self._number(view, name, version)
             self._check_served(view, name, version)
@@ -104,7 +111,21 @@ class LiveModels:
         if model is None:
             model = self._fetch(view, name, version, timeout)
         self._follower.touch(model)
-        return model
+        return model, traffic.unseen(model) if traffic else None
+
+    def draw(self, name: str | None, caller: Caller) -> tuple[float, int] | None:
+        """Return a caller's place in a model's split, and the version there, 0 for the promoted one.
+
+        None where there is no split; raises as :meth:`get` does.
+        """
+        view = self._view()
+        name = self._default_in(view) if name is None else name
+        traffic = view.traffic.get(name)
+        if traffic is None or not traffic.ends:
+            return None
+        place = traffic.draw(name, caller)
+        model = traffic.at(place)
+        return place, model.version if model else 0
 
     @property
     def traffic(self) -> Mapping[str, Traffic]:

@@ -11,7 +11,7 @@ from typing import Protocol
 from app.store.loading import LoadedModel
 from app.store.serving import Serving
 
-_POINTS = 2**64
+_PLACES = 2**64
 
 
 class Caller(Protocol):
@@ -24,6 +24,10 @@ class Caller(Protocol):
     @property
     def key(self) -> str | None:
         """The API key, where one was sent."""
+
+    @property
+    def place(self) -> float | None:
+        """The place in the split, where it was drawn before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +46,26 @@ class Traffic:
     sticky: str | None
     shadow: tuple[LoadedModel, float] | None
 
-    def draw(self, name: str, caller: Caller | None) -> LoadedModel | None:
-        """Return the version of the split that answers; None leaves it to the promoted one.
+    def draw(self, name: str, caller: Caller | None) -> float:
+        """Return a caller's place in the split of the model `name`, in [0, 1).
 
-        The same caller gets the same version as long as the shares stay: the value of the header decides, else
-        the API key, else chance.
+        The same caller gets the same place, in every worker and after every start: the value of the header decides,
+        else the API key, else chance.
         """
         known = None
-        if caller is not None and self.sticky is not None:
-            known = caller.header(self.sticky) or caller.key
-        # Neither for security: it spreads callers evenly, for each model anew.
-        point = _point(name, known) if known else random.random()  # noqa: S311
-        for end, model in self.ends:
-            if point < end:
-                return model
-        return None
+        if caller is not None:
+            if caller.place is not None:
+                return caller.place
+            if self.sticky is not None:
+                known = caller.header(self.sticky) or caller.key
+        if not known:
+            return random.random()  # noqa: S311  # no secret: it only spreads requests evenly
+        digest = hashlib.blake2b(f"{name}\0{known}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") / _PLACES
+
+    def at(self, place: float) -> LoadedModel | None:
+        """Return the version of the split that answers at a place; None leaves it to the promoted one."""
+        return next((model for end, model in self.ends if place < end), None)
 
     def unseen(self, shown: LoadedModel) -> LoadedModel | None:
         """Return the version that is asked unseen too, for a request that `shown` answers; None where none is."""
@@ -78,9 +87,3 @@ def traffic_of(serving: Serving, loaded: Mapping[int, LoadedModel]) -> Traffic |
     if shadow is None and not any(model for _, model in ends):
         return None
     return Traffic(tuple(ends), serving.sticky.lower() if serving.sticky else None, shadow)
-
-
-def _point(name: str, known: str) -> float:
-    """Return the caller's place in [0, 1), the same in every worker and after every start."""
-    digest = hashlib.blake2b(f"{name}\0{known}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / _POINTS

@@ -82,6 +82,7 @@ def split(
     allow_mismatch: bool = False,
 ) -> Serving:
     """Share requests out among versions that pass every check; raises StoreError as :meth:`ModelStore.split` does."""
+    catalog.existing(name)
     catalog.serving(name).splitting(shares, sticky)
     for version in shares:
         _require_sound(catalog, name, version, "be in a split", allow_mismatch=allow_mismatch)
@@ -90,6 +91,7 @@ def split(
 
 def shadow(catalog: ModelStore, name: str, wanted: Shadow | None, *, allow_mismatch: bool = False) -> Serving:
     """Let a version that passes every check answer unseen; raises StoreError as :meth:`ModelStore.shadow` does."""
+    catalog.existing(name)
     catalog.serving(name).shadowing(wanted)
     if wanted is not None:
         _require_sound(catalog, name, wanted.version, "be a shadow", allow_mismatch=allow_mismatch)

@@ -21,6 +21,7 @@ TIMES = 10_000
 class Somebody:
     headers: dict[str, str] = field(default_factory=dict)
     key: str | None = None
+    place: float | None = None
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")
