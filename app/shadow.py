@@ -7,12 +7,10 @@ worker asks the challenger later. What the queue has no room for is dropped and 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +34,6 @@ GATHER_SECONDS = 0.02
 MOST_TOGETHER = 512
 # After each call the thread rests so many times as long as that took: a shadow takes a fifth of its worker at most.
 _REST = 4.0
-# Python hands its lock on after so long while a shadow computes; by default that is ten times as long, and a client
-# would feel it.
-_SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +93,7 @@ class Shadows:
             self._some.clear()
             while together := self._take():
                 started = time.perf_counter()
-                with _giving_way():
-                    self._ask_together(together)
+                self._ask_together(together)
                 del together
                 time.sleep(_REST * (time.perf_counter() - started))
 
@@ -206,13 +200,3 @@ def _bytes(batch: Batch, answer: Answer) -> int:
 def _array_bytes(array: Array) -> int:
     # An object takes some fifty bytes beside the eight of its place.
     return array.nbytes * 8 if array.dtype.hasobject else array.nbytes
-
-
-@contextmanager
-def _giving_way() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
