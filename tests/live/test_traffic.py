@@ -19,7 +19,7 @@ Start = Callable[..., Server]
 Publish = Callable[..., Saved]
 CONNECTIONS, PIPELINED, ROUNDS = 20, 50, 10
 BODY = json.dumps({"x": [[0.0, 1.0]]}).encode()
-VERSION = re.compile(rb"X-Model-Version: (\d+)\r\n")
+REPLY = re.compile(rb'X-Model-Version: (\d+)\r\n.*?\{"y_pred":\[(\d+)\.0\]\}', re.DOTALL)
 
 
 @pytest.fixture
@@ -52,7 +52,10 @@ def ask_many(server: Server) -> Counter[bytes]:
             while received.count(b"}") < PIPELINED:
                 received += peer.recv(65536)
             assert received.count(b"HTTP/1.1 200 ") == PIPELINED, received[:500]
-            seen.update(VERSION.findall(received))
+            replies = REPLY.findall(received)
+            # Each version answers its own number, also where requests share a call.
+            assert all(version == value for version, value in replies)
+            seen.update(version for version, _ in replies)
     for peer in peers:
         peer.close()
     return seen
