@@ -43,7 +43,7 @@ def read_call(method: str, model: str | None, version: Version, header: Header, 
     encoding = header("content-encoding")
     if encoding and encoding.strip().lower() != "identity":
         raise UnsupportedMediaType(f"the Content-Encoding is {encoding[:40]!r}; send the body as it is")
-    return Call(method, body, model, version, header("content-type"), header("accept"), api_key(header), header)
+    return Call(method, body, model, version, header("content-type"), header("accept"), api_key(header), header=header)
 
 
 def error_reply(error: Exception, asked: str, request_id: str) -> Reply:

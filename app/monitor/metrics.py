@@ -10,7 +10,7 @@ import bisect
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from app.monitor.versions import Series, VersionCounters
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -38,12 +40,13 @@ class _Gathered:
         self.answered: dict[tuple[str, int], int] = {}
         self.seconds: dict[str, list[Any]] = {}
         self.predicted: dict[Key, list[Any]] = {}
-        self.counts: dict[tuple[Counter, tuple[str, ...]], float] = {}
+        self.counts: dict[Series, float] = {}
 
-    def count(self, counter: Counter, labels: tuple[str, ...], value: float) -> None:
-        """Let a counter go up."""
-        key = (counter, labels)
-        self.counts[key] = self.counts.get(key, 0) + value
+    def count(self, counter: str, key: Key, value: float, *labels: str) -> None:
+        """Let a counter by version go up."""
+        if value:
+            series = (counter, *key, labels)
+            self.counts[series] = self.counts.get(series, 0.0) + value
 
 
 class Metrics:
@@ -63,34 +66,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._predictions = self._counter(
-            "maas_predictions",
-            "Requests to predict: answered (ok), rows that do not fit (invalid), a fault of the version (failed).",
-            "outcome",
-        )
-        self._rows = self._counter("maas_rows", "Rows predicted.")
-        self._engine_seconds = self._counter("maas_prediction_seconds", "Time that the predictions took in the engine.")
-        self._shadows = self._counter(
-            "maas_shadow_requests",
-            "Requests that a shadow was asked too: same or different answer, failed to answer, or dropped unasked.",
-            "outcome",
-        )
-        self._shadow_rows = self._counter(
-            "maas_shadow_rows", "Rows that a shadow answered, the same or different.", "method", "outcome"
-        )
-        self._shadow_difference = self._counter(
-            "maas_shadow_difference",
-            "Absolute differences between a shadow's numbers and those that were sent, a row's mean, added up.",
-            "method",
-        )
-        self._shadow_seconds = self._counter("maas_shadow_seconds", "Time that a shadow's engine took.")
-        self._share = Gauge(
-            "maas_split_share",
-            "The share of the requests that name no version which a version of a split gets; 0 where it cannot answer.",
-            ["model", "version"],
-            registry=self._registry,
-            multiprocess_mode="livemostrecent",
-        )
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._versions = VersionCounters(Path(folder) if folder else None)
         self._in_flight = Gauge(
             "maas_requests_in_flight", "Requests being answered.", registry=self._registry, multiprocess_mode="livesum"
         )
@@ -118,10 +95,6 @@ class Metrics:
         self._gathered = _Gathered()
         self._asking = 0
 
-    def _counter(self, name: str, told: str, *labels: str) -> Counter:
-        """Make a counter by model, version and `labels`."""
-        return Counter(name, told, ["model", "version", *labels], registry=self._registry)
-
     def start(self) -> None:
         """Start to write what was gathered, in a thread that ends with the process."""
         threading.Thread(target=self._flush_on_and_on, name="metrics-writer", daemon=True).start()
@@ -142,13 +115,11 @@ class Metrics:
             self._in_flight.set(self._asking)
         for (route, status), count in gathered.answered.items():
             self._requests.labels(route, str(status)).inc(count)
-        for (model, version), (requests, rows, seconds) in gathered.predicted.items():
-            if requests:
-                self._predictions.labels(model, version, "ok").inc(requests)
-            self._rows.labels(model, version).inc(rows)
-            self._engine_seconds.labels(model, version).inc(seconds)
-        for (counter, labels), value in gathered.counts.items():
-            counter.labels(*labels).inc(value)
+        for key, (requests, rows, seconds) in gathered.predicted.items():
+            gathered.count("maas_predictions", key, requests, "ok")
+            gathered.count("maas_rows", key, rows)
+            gathered.count("maas_prediction_seconds", key, seconds)
+        self._versions.add(gathered.counts)
         for route, (total, buckets) in gathered.seconds.items():
             child = self._seconds.labels(route)
             # prometheus_client observes one value at a time; these are the values behind.
@@ -191,30 +162,29 @@ class Metrics:
     def predicted_in_vain(self, key: Key, outcome: str) -> None:
         """Count a request that a version has not answered: ``invalid`` or ``failed``."""
         with self._lock:
-            self._gathered.count(self._predictions, (key[0], str(key[1]), outcome), 1)
+            self._gathered.count("maas_predictions", key, 1, outcome)
 
     def shadow_compared(
         self, key: Key, method: str, requests: tuple[int, int], rows: tuple[int, int], difference: float
     ) -> None:
         """Count requests that a shadow answered, and their rows, as (all, different); and how far numbers differ."""
-        labels = (key[0], str(key[1]))
         with self._lock:
             count = self._gathered.count
-            count(self._shadows, (*labels, "same"), requests[0] - requests[1])
-            count(self._shadows, (*labels, "different"), requests[1])
-            count(self._shadow_rows, (*labels, method, "same"), rows[0] - rows[1])
-            count(self._shadow_rows, (*labels, method, "different"), rows[1])
-            count(self._shadow_difference, (*labels, method), difference)
+            count("maas_shadow_requests", key, requests[0] - requests[1], "same")
+            count("maas_shadow_requests", key, requests[1], "different")
+            count("maas_shadow_rows", key, rows[0] - rows[1], method, "same")
+            count("maas_shadow_rows", key, rows[1], method, "different")
+            count("maas_shadow_difference", key, difference, method)
 
     def shadow_lost(self, key: Key, outcome: str) -> None:
         """Count a request that a shadow has not answered: ``failed``, or ``dropped`` unasked."""
         with self._lock:
-            self._gathered.count(self._shadows, (key[0], str(key[1]), outcome), 1)
+            self._gathered.count("maas_shadow_requests", key, 1, outcome)
 
     def shadow_took(self, key: Key, seconds: float) -> None:
         """Count the seconds of a shadow's engine."""
         with self._lock:
-            self._gathered.count(self._shadow_seconds, (key[0], str(key[1])), seconds)
+            self._gathered.count("maas_shadow_seconds", key, seconds)
 
     def model_loaded(self, name: str, version: int) -> None:
         """Count a load."""
@@ -236,22 +206,22 @@ class Metrics:
         """Show that none answers: version 0."""
         self._version.labels(name).set(0)
 
+    def model_answering(self, name: str, versions: Collection[int]) -> None:
+        """Tell these versions' counters, and forget those of others."""
+        self._versions.answering(name, versions)
+
     def model_split(self, name: str, version: int, share: float) -> None:
         """Show the share of requests that a version of a split gets."""
-        self._share.labels(name, version).set(share)
+        self._versions.share(name, version, share)
 
-    def exposition(self, answering: Mapping[str, Collection[int]]) -> bytes:
-        """Return the metrics of all workers in Prometheus' text format.
-
-        Of the series by version those of versions that are `answering` (by model) are told. The others stay where
-        the workers' counts meet, which forgets nothing, and go on counting should the version come back.
-        """
+    def exposition(self) -> bytes:
+        """Return the metrics of all workers in Prometheus' text format."""
         self.flush()
-        collector: Collector = self._registry
+        registry = self._registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            collector = multiprocess.MultiProcessCollector(None)  # type: ignore[no-untyped-call]
-        known = {(name, str(version)) for name, versions in answering.items() for version in versions}
-        return generate_latest(_registry_of(_Known(collector, known))) + generate_latest(_registry_of(_Processes()))
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return b"".join(map(generate_latest, (registry, _registry_of(self._versions), _registry_of(_Processes()))))
 
 
 def worker_ended(pid: int) -> None:
@@ -263,22 +233,6 @@ def _registry_of(collector: Collector) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(collector)
     return registry
-
-
-class _Known(Collector):
-    """Another collector's samples, without those of versions that are not known."""
-
-    def __init__(self, collector: Collector, known: Collection[tuple[str, str]]) -> None:
-        self._collector = collector
-        self._known = known
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._collector.collect():
-            metric.samples = [sample for sample in metric.samples if self._tells(sample.labels)]
-            yield metric
-
-    def _tells(self, labels: Mapping[str, str]) -> bool:
-        return "version" not in labels or (labels["model"], labels["version"]) in self._known
 
 
 class _Processes(Collector):

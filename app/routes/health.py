@@ -32,7 +32,7 @@ def blueprint(service: Service) -> Blueprint:
     @routes.get("/metrics")
     def exposition() -> Response:
         service.keys.require_any(sent_key())
-        return Response(service.metrics.exposition(service.models.answering()), content_type=metrics.CONTENT_TYPE)
+        return Response(service.metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
     @routes.get("/")
     def index() -> Response:

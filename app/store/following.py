@@ -49,6 +49,7 @@ class Follower:
         self._last_used: dict[Key, float] = {}
         self._retry_at: dict[Key, float] = {}
         self._wanted: dict[tuple[str, int | None], Future[LoadedModel]] = {}
+        self._answering: dict[str, tuple[int, ...]] = {}
         self._shares: dict[Key, float] = {}
         self._lock = threading.Lock()
 
@@ -64,6 +65,7 @@ class Follower:
     def refresh(self) -> None:
         """Look at the store once: load what is newly promoted and what requests wait for, drop what is gone."""
         changed = {*self._read_changes(), *self._due_again()}
+        self._tell_answering()
         self.looked.set()
         self._grant_wishes()
         before = self.view.loaded
@@ -73,6 +75,7 @@ class Follower:
             self._grant_wishes()
         self._load_challengers(changed)
         self.view = self._trimmed(self.view, None)
+        self._tell_answering()
         self._tell_shares()
         dropped = any(self.view.loaded.get(key) is not model for key, model in before.items())
         del before
@@ -189,6 +192,14 @@ class Follower:
                 if model is not None:
                     self.view = self._trimmed(self.view, model)
                 self._grant_wishes()
+
+    def _tell_answering(self) -> None:
+        """Tell which versions requests may reach."""
+        answering = self.view.answering()
+        for name in self._answering.keys() | answering.keys():
+            if self._answering.get(name) != answering.get(name):
+                self._observer.model_answering(name, answering.get(name, ()))
+        self._answering = answering
 
     def _tell_shares(self) -> None:
         """Tell which versions of splits get requests: what is not in memory leaves its share to the promoted one."""

@@ -132,14 +132,6 @@ class LiveModels:
         """The split and the shadow of each model that has one whose versions are in memory."""
         return self._follower.view.traffic
 
-    def answering(self) -> dict[str, set[int]]:
-        """Return the versions of each model that requests may reach."""
-        view = self._follower.view
-        answering = {name: set(serving.served) for name, serving in view.serving.items()}
-        for name, model in view.current.items():
-            answering[name].add(model.version)
-        return answering
-
     def is_loaded(self, name: str | None, version: Version = None) -> bool:
         """Tell whether :meth:`get` would return at once; raises as it does."""
         view = self._view()

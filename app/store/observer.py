@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 
@@ -22,6 +23,9 @@ class Observer(Protocol):
 
     def model_gone(self, name: str) -> None:
         """Take note that a model answers no more."""
+
+    def model_answering(self, name: str, versions: Collection[int]) -> None:
+        """Take note of the versions of a model that requests may reach from now on; of none where it is gone."""
 
     def model_split(self, name: str, version: int, share: float) -> None:
         """Take note that a version gets another share of the requests to its model that name none."""

@@ -34,6 +34,14 @@ class View:
     refused: Mapping[Key, str] = field(default_factory=dict)
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
 
+    def answering(self) -> dict[str, tuple[int, ...]]:
+        """Return the versions of each model that requests may reach."""
+        answering = {name: serving.served for name, serving in self.serving.items()}
+        for name, model in self.current.items():
+            if model.version not in answering[name]:
+                answering[name] += (model.version,)
+        return answering
+
     def candidates(self, name: str) -> list[int]:
         """Return the versions that may answer for `name`: the promoted one, else the one promoted before, and so on."""
         serving = self.serving[name]

@@ -81,7 +81,7 @@ def test_an_unexpected_failure_is_opaque_outside_and_whole_in_the_log(
     serve: ClientMaker, iris: Any, caplog: Any
 ) -> None:
     client = serve(*iris)
-    client.application.extensions["service"].models.get = _broken
+    client.application.extensions["service"].models.choose = _broken
     reply = client.post("/predict", json={"X": [ROW]}, headers={"X-Request-Id": "r-1"})
     assert reply.status_code == 500
     assert "secret" not in reply.text

@@ -125,6 +125,7 @@ def test_challengers_are_in_memory_before_they_are_asked(
     live.refresh()
     assert [event for event in recorder.events if event[0] == "loaded"] == [("loaded", "m", v) for v in (1, 2, 3)]
     assert ("split", "m", 2, 0.5) in recorder.events
+    assert recorder.answering == {"m": {1, 2, 3}}
 
 
 def test_a_version_that_is_refused_leaves_its_share_to_the_promoted_one(
