@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
 from http import HTTPStatus
 
 from app.errors import ServiceError, UnsupportedMediaType
-from app.service import Call, Reply
+from app.service import Call, Header, Reply
+from app.store.live import Version
 from app.wire import problem
 
 log = logging.getLogger(__name__)
-
-Header = Callable[[str], str]
 
 _VISIBLE = re.compile(r"[!-~]{1,128}")
 _FAILED = "the service failed to answer; the request id leads to the trace in its log"
@@ -40,12 +38,12 @@ def api_key(header: Header) -> str | None:
     return header("x-api-key") or None
 
 
-def read_call(method: str, model: str | None, version: int | None, header: Header, body: bytes) -> Call:
+def read_call(method: str, model: str | None, version: Version, header: Header, body: bytes) -> Call:
     """Make the Call of a request to predict; raises UnsupportedMediaType for an encoded body."""
     encoding = header("content-encoding")
     if encoding and encoding.strip().lower() != "identity":
         raise UnsupportedMediaType(f"the Content-Encoding is {encoding[:40]!r}; send the body as it is")
-    return Call(method, body, model, version, header("content-type"), header("accept"), api_key(header))
+    return Call(method, body, model, version, header("content-type"), header("accept"), api_key(header), header=header)
 
 
 def error_reply(error: Exception, asked: str, request_id: str) -> Reply:

@@ -7,8 +7,10 @@ response; everything about predicting is here, to be read from top to bottom.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from app import wire
 from app.engines import Answer
@@ -16,9 +18,11 @@ from app.errors import InvalidRows, NotFound, ServiceError, TooLarge
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
+from app.shadow import Shadows
 from app.signature import Batch, Output, Outputs
 from app.store import LiveModels, LoadedModel
 from app.store.golden import check_golden
+from app.store.live import Version
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,13 @@ MOST_SHARED_ROWS = 64
 _SHARING_SECONDS = 12e-6
 _LONGEST_FAULT = 300
 
+# Returns a header by its lower-case name, empty where it was not sent.
+Header = Callable[[str], str]
+
+
+def _no_header(name: str) -> str:
+    return ""
+
 
 @dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class Call:
@@ -38,18 +49,23 @@ class Call:
     Attributes
     ----------
     method: one of the estimator's methods (``predict``, ``predict_proba``, …).
-    model, version: which one is asked; None stands for the default and the promoted one.
+    model, version: which one is asked, a version by its number or a label; None stands for the default model, and
+        leaves the version to the split or the promotion.
     body: the request's body, with the headers Content-Type and Accept as the client sent them.
     key: the API key, where one was sent.
+    header: gives any header by its lower-case name, empty where it was not sent: a split may go by one.
+    place: the place in the split, where the door has drawn it already.
     """
 
     method: str
     body: bytes
     model: str | None = None
-    version: int | None = None
+    version: Version = None
     content_type: str = ""
     accept: str = ""
     key: str | None = None
+    header: Header = _no_header
+    place: float | None = None
 
 
 @dataclass(slots=True)  # made for every request: freezing would triple what that costs
@@ -64,13 +80,14 @@ class Reply:
 
 @dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class _Asked:
-    """A call that was understood: who is asked what, about which rows, and how it wants to hear it."""
+    """A call that was understood: who is asked what, about which rows, how it wants to hear it, who answers unseen."""
 
     model: LoadedModel
     method: str
     output: Outputs
     decoded: wire.Decoded
     answered_in: str
+    shadow: LoadedModel | None
 
 
 class Service:
@@ -81,8 +98,9 @@ class Service:
         self.models = models
         self.keys = keys
         self.metrics = metrics
+        self.shadows = Shadows(metrics)
 
-    def is_loaded(self, model: str | None, version: int | None) -> bool:
+    def is_loaded(self, model: str | None, version: Version) -> bool:
         """Tell whether the version that would answer is in memory; where there is none, nothing is to be waited for."""
         try:
             return self.models.is_loaded(model, version)
@@ -132,14 +150,14 @@ class Service:
         if len(members) > 1 and (len(members) - 1) * first.model.call_seconds(first.method) > _SHARING_SECONDS:
             try:
                 batch = Batch.join([asked.decoded.batch for asked in members])
-                answer = self._run(first.model, batch, first.method, first.output)
+                answer = self._run(first.model, batch, first.method, first.output, len(members))
             except Exception as error:
                 log.debug("a shared call of %s failed: %s", first.model.name, error)
             else:
                 end = 0
                 for asked in members:
                     start, end = end, end + asked.decoded.batch.rows
-                    yield _reply(asked, _part(answer, start, end))
+                    yield self._reply(asked, _part(answer, start, end))
                 return
         for asked in members:
             try:
@@ -148,17 +166,37 @@ class Service:
                 yield error
 
     def _answer_alone(self, asked: _Asked) -> Reply:
-        return _reply(asked, self._run(asked.model, asked.decoded.batch, asked.method, asked.output))
+        try:
+            answer = self._run(asked.model, asked.decoded.batch, asked.method, asked.output)
+        except Exception as error:
+            self._count_failure(asked.model, error)
+            raise
+        return self._reply(asked, answer)
+
+    def _reply(self, asked: _Asked, answer: Answer) -> Reply:
+        body = wire.encode(answer, asked.output, asked.decoded.form, asked.answered_in)
+        if asked.shadow is not None:
+            self.shadows.ask(asked.shadow, asked.model, asked.method, asked.decoded.batch, answer)
+        return Reply(body, asked.answered_in, _model_headers(asked.model))
+
+    def _count_failure(self, model: LoadedModel, error: Exception) -> None:
+        """Count a request that a version was asked in vain: by its own fault, or by that of the rows."""
+        faulty = not isinstance(error, ServiceError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self.metrics.predicted_in_vain(model.key, "failed" if faulty else "invalid")
 
     def _understand(self, call: Call) -> _Asked:
         """Check the key, find the model, and read the rows."""
         self.keys.require("predict", call.key)
         asked_in = wire.media_type(call.content_type)
         answered_in = wire.acceptable(call.accept, asked_in)
-        model = self.models.get(call.model, call.version, self.settings.request_timeout)
-        output = _output_of(model, call.method)
-        decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
-        return _Asked(model, call.method, output, decoded, answered_in)
+        model, shadow = self.models.choose(call.model, call.version, self.settings.request_timeout, call)
+        try:
+            output = _output_of(model, call.method)
+            decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
+        except Exception as error:
+            self._count_failure(model, error)
+            raise
+        return _Asked(model, call.method, output, decoded, answered_in, shadow)
 
     def _classify(self, call: Call) -> Reply:
         """Answer one text, or a list of them, with its label and the probability of that label.
@@ -169,18 +207,27 @@ class Service:
         wire.media_type(call.content_type)
         wire.acceptable(call.accept, wire.JSON)
         name = self.models.text_name() if call.model is None else call.model
-        model = self.models.get(name, call.version, self.settings.request_timeout)
+        model, shadow = self.models.choose(name, call.version, self.settings.request_timeout, call)
         if model.signature.container != "texts":
             raise NotFound(f"model {model.name!r} takes no text; ask {model.name}/predict")
-        decoded = wire.decode_texts(call.content_type, call.body, model.signature, self.settings.max_rows)
-        labels = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
-        scores = None
-        if "predict_proba" in model.signature.outputs:
-            scores = self._run(model, decoded.batch, "predict_proba", _output_of(model, "predict_proba"))
-        return Reply(wire.encode_labels(labels, scores, decoded.form), wire.JSON, _model_headers(model))
+        try:
+            decoded = wire.decode_texts(call.content_type, call.body, model.signature, self.settings.max_rows)
+            labels = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
+            scores = None
+            if "predict_proba" in model.signature.outputs:
+                scores = self._run(model, decoded.batch, "predict_proba", _output_of(model, "predict_proba"), 0)
+        except Exception as error:
+            self._count_failure(model, error)
+            raise
+        body = wire.encode_labels(labels, scores, decoded.form)
+        if shadow is not None:
+            self.shadows.ask(shadow, model, "predict", decoded.batch, labels)
+        return Reply(body, wire.JSON, _model_headers(model))
 
-    def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs) -> Answer:
+    def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs, requests: int = 1) -> Answer:
+        """Ask the engine about the rows of so many requests."""
         _check_answer_size(output, batch.rows)
+        started = time.perf_counter()
         try:
             answer = model.engine.run(batch, method)
         except ServiceError:
@@ -196,13 +243,8 @@ class Service:
             raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
         if not _has_rows(answer, batch.rows):
             raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
-        self.metrics.rows_predicted(model.name, batch.rows)
+        self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
         return answer
-
-
-def _reply(asked: _Asked, answer: Answer) -> Reply:
-    body = wire.encode(answer, asked.output, asked.decoded.form, asked.answered_in)
-    return Reply(body, asked.answered_in, _model_headers(asked.model))
 
 
 def _part(answer: Answer, start: int, end: int) -> Answer:

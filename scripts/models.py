@@ -80,15 +80,18 @@ def list_models(store: _Store, as_json: bool) -> None:
 @_store
 def show(store: _Store, name: str, version: int | None, as_json: bool) -> None:
     """Show what a version takes and gives, its metrics and where it is from; the promoted one by default."""
-    from app.store.showing import ENGINE_COLUMNS, describe, engine_table
+    from app.store.showing import ENGINE_COLUMNS, describe, describe_shadow, describe_split, engine_table
 
     catalog = store.catalog
     manifest, serving = _manifest(catalog, name, version), catalog.serving(name)
     if as_json:
         click.echo(manifest.to_json())
         return
-    state = _state(serving, manifest.version)
+    state = ", ".join(serving.roles(manifest.version))
     click.echo(f"{name} version {manifest.version}{f' ({state})' if state else ''}, made {manifest.created}")
+    for what, told in (("split", describe_split(serving)), ("shadow", describe_shadow(serving))):
+        if told:
+            click.echo(f"{what}: {told}")
     click.echo(f"{describe(manifest)}")
     click.echo(", ".join(f"{library} {number}" for library, number in manifest.library.items()))
     inputs = [
@@ -149,8 +152,9 @@ def promote(store: _Store, name: str, version: int, as_json: bool) -> None:
     from app.store import upkeep
 
     allow = store.settings.allow_version_mismatch
+    before = _serving_if_sound(store.catalog, name)
     serving = upkeep.promote(store.catalog, name, version, allow_mismatch=allow)
-    _print_serving(name, serving, f"{name} version {version} is promoted", as_json=as_json)
+    _print_serving(name, serving, f"{name} version {version} is promoted{_left(before, serving)}", as_json=as_json)
 
 
 @main.command(context_settings=_HELP)
@@ -161,9 +165,10 @@ def rollback(store: _Store, name: str, as_json: bool) -> None:
     """Promote the version that was promoted before."""
     from app.store import upkeep
 
-    before = store.catalog.serving(name).promoted
+    before = store.catalog.serving(name)
     serving = upkeep.rollback(store.catalog, name, allow_mismatch=store.settings.allow_version_mismatch)
-    _print_serving(name, serving, f"{name} is back from version {before} to {serving.promoted}", as_json=as_json)
+    told = f"{name} is back from version {before.promoted} to {serving.promoted}{_left(before, serving)}"
+    _print_serving(name, serving, told, as_json=as_json)
 
 
 @main.command(context_settings=_HELP)
@@ -173,9 +178,9 @@ def rollback(store: _Store, name: str, as_json: bool) -> None:
 @_json
 @_store
 def label(store: _Store, *, name: str, version: int, label: str, as_json: bool) -> None:
-    """Serve a version under its own number, and remember why by a LABEL."""
+    """Serve a version under a LABEL, and under its own number."""
     serving = store.catalog.label(name, version, label)
-    told = f"{name} version {version} is {label}: POST /models/{name}/versions/{version}/predict"
+    told = f"{name} version {version} is {label}: POST /models/{name}/labels/{label}/predict"
     _print_serving(name, serving, told, as_json=as_json)
 
 
@@ -187,6 +192,61 @@ def label(store: _Store, *, name: str, version: int, label: str, as_json: bool) 
 def unlabel(store: _Store, name: str, label: str, as_json: bool) -> None:
     """Take a LABEL away."""
     _print_serving(name, store.catalog.unlabel(name, label), f"{name} has no {label} any more", as_json=as_json)
+
+
+@main.command(context_settings=_HELP)
+@_name
+@click.argument("shares", nargs=-1, metavar="VERSION=SHARE...")
+@click.option("--sticky", metavar="HEADER", help="Its value keeps a caller on a version.  [default: X-Session-Id]")
+@click.option("--by-chance", is_flag=True, help="Keep nobody on a version: each request is drawn anew.")
+@click.option("--off", is_flag=True, help="End the split.")
+@_json
+@_store
+def split(  # noqa: PLR0913  # the command's options
+    store: _Store, *, name: str, shares: tuple[str, ...], sticky: str | None, by_chance: bool, off: bool, as_json: bool
+) -> None:
+    """Share requests out: "split iris 2=10%" gives version 2 a tenth, and the promoted one the rest.
+
+    A caller stays on one version by the header's value, else by its API key; without either, chance decides.
+    """
+    from app.store import upkeep
+    from app.store.serving import STICKY
+    from app.store.showing import describe_split
+
+    if off == bool(shares):
+        raise click.UsageError("give VERSION=SHARE, such as 2=10%, or --off")
+    if sticky is not None and by_chance:
+        raise click.UsageError("give --sticky HEADER or --by-chance, not both")
+    header = None if by_chance else sticky or STICKY
+    wanted = dict(_version_and_share(given) for given in shares)
+    if len(wanted) < len(shares):
+        raise click.UsageError("a version has two shares; give each once")
+    allow = store.settings.allow_version_mismatch
+    serving = upkeep.split(store.catalog, name, wanted, header, allow_mismatch=allow)
+    told = describe_split(serving) or f"none, version {serving.promoted} answers alone"
+    _print_serving(name, serving, f"{name}'s split: {told}", as_json=as_json)
+
+
+@main.command(context_settings=_HELP)
+@_name
+@click.argument("version", type=click.IntRange(1), required=False)
+@click.option("--share", default="100%", show_default=True, help="The share of requests that it is asked too.")
+@click.option("--off", is_flag=True, help="End the shadow traffic.")
+@_json
+@_store
+def shadow(  # noqa: PLR0913  # the command's options
+    store: _Store, *, name: str, version: int | None, share: str, off: bool, as_json: bool
+) -> None:
+    """Ask a version too what the others answer, after they have: its answers are compared, and sent to nobody."""
+    from app.store import Shadow, upkeep
+    from app.store.showing import describe_shadow
+
+    if off == (version is not None):
+        raise click.UsageError("give a VERSION, or --off")
+    wanted = None if version is None else Shadow(version, _share(share))
+    allow = store.settings.allow_version_mismatch
+    serving = upkeep.shadow(store.catalog, name, wanted, allow_mismatch=allow)
+    _print_serving(name, serving, f"{name}'s shadow: {describe_shadow(serving) or 'none'}", as_json=as_json)
 
 
 @main.command(context_settings=_HELP)
@@ -283,9 +343,41 @@ def _joined(store: _Store, name: str) -> str:
     return ", ".join(map(str, store.catalog.versions(name))) or "none"
 
 
-def _state(serving: Serving, version: int) -> str:
-    words = ["promoted"] * (version == serving.promoted) + [key for key, v in serving.labels.items() if v == version]
-    return ", ".join(words)
+def _serving_if_sound(catalog: ModelStore, name: str) -> Serving:
+    """Return what is served; nothing where that cannot be read, and a promotion writes it anew."""
+    from app.errors import StoreError
+    from app.store import Serving
+
+    try:
+        return catalog.serving(name)
+    except StoreError:
+        return Serving()
+
+
+def _left(before: Serving, after: Serving) -> str:
+    """Say what a version has ceased to be by being promoted."""
+    roles = ["in the split"] * (len(after.split) < len(before.split))
+    roles += ["the shadow"] * (after.shadow != before.shadow)
+    return f", and no longer {' or '.join(roles)}" if roles else ""
+
+
+def _version_and_share(given: str) -> tuple[int, float]:
+    from app.errors import StoreError
+
+    version, equals, share = given.partition("=")
+    if not (equals and version.isascii() and version.isdigit()):
+        raise StoreError(f"{given!r} is no VERSION=SHARE, such as 2=10%")
+    return int(version), _share(share)
+
+
+def _share(given: str) -> float:
+    """Read a share, written as 10% or as 0.1."""
+    from app.errors import StoreError
+
+    try:
+        return float(given.removesuffix("%")) / (100 if given.endswith("%") else 1)
+    except ValueError:
+        raise StoreError(f"{given!r} is no share; write 10% or 0.1") from None
 
 
 def _body(rows: str) -> bytes:
@@ -303,7 +395,7 @@ def _body(rows: str) -> bytes:
 
 def _print_serving(name: str, serving: Serving, told: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"name": name, "promoted": serving.promoted, "served": serving.served, "labels": serving.labels})
+        print_json({"name": name} | serving.as_dict())
     else:
         click.echo(told)
 

@@ -30,6 +30,9 @@ GOOD: list[tuple[str, dict[str, str], bytes]] = [
     ("/models/iris/versions/1/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/versions/01/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/versions/2/predict", {}, b'{"X":[' + ROW + b"]}"),
+    ("/models/iris/labels/stable/predict", {}, b'{"X":[' + ROW + b"]}"),
+    ("/models/iris/labels/7/predict", {}, b'{"X":[' + ROW + b"]}"),
+    ("/models/iris/labels/other/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/table/predict", {}, b'{"features":{"age":1,"level":"low","count":1,"ok":true}}'),
     ("/models/text/classify", {}, b'{"text":["good","bad"]}'),
     ("/classify", {}, b'{"text":"good"}'),
@@ -75,7 +78,13 @@ def test_both_doors_give_the_same_bytes(client: FlaskClient, case: int) -> None:
 
 def test_both_doors_count_under_the_same_routes(client: FlaskClient) -> None:  # noqa: F811
     rules = {rule.rule for rule in client.application.url_map.iter_rules() if "POST" in (rule.methods or ())}
-    for path in ("/predict", "/models/a/predict_proba", "/models/a/versions/3/transform", "/classify"):
+    for path in (
+        "/predict",
+        "/models/a/predict_proba",
+        "/models/a/versions/3/transform",
+        "/models/a/labels/x/predict",
+        "/classify",
+    ):
         target = match(Request("POST", path.encode(), "1.1", {}, b"", keep_alive=True))
         assert target is not None
         assert target.route in rules
@@ -93,6 +102,9 @@ def test_both_doors_count_under_the_same_routes(client: FlaskClient) -> None:  #
         ("POST", "/models/a%2Fb/predict"),
         ("POST", "/models/a/b/predict"),
         ("POST", "/models/a/versions/-1/predict"),
+        ("POST", "/models/a/labels//predict"),
+        ("POST", "/models/a/labels/b/c/predict"),
+        ("POST", "/models/a/labels/predict"),
         ("POST", "/models/a/versions/\u0663/predict"),
         ("POST", "/healthz"),
     ],

@@ -59,6 +59,8 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Flas
     """A service with a model for each container, ``iris`` being the default."""
     root = tmp_path_factory.mktemp("models")
     store.save(*iris, name="iris", root=root)
+    store.ModelStore(root).label("iris", 1, "stable")
+    store.ModelStore(root).label("iris", 1, "7")
     frame = pd.DataFrame(
         {
             "age": [1.0, 2.0, 3.0, 4.0] * 6,

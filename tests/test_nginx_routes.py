@@ -12,6 +12,9 @@ NGINX = (Path(__file__).resolve().parent.parent / "nginx.conf").read_text(encodi
 PLACES = re.findall(r"^        location (~|=|) ?([^\s{]+) {\n(.*?)^        }", NGINX, re.MULTILINE | re.DOTALL)
 
 
+CHANGING = ("/promote", "/rollback", "/split", "/shadow", "/labels", "/load", "/unload")
+
+
 def matching(path: str, marker: str) -> bool:
     """Whether a location whose inside holds `marker` takes `path`."""
     return any(
@@ -37,7 +40,7 @@ def test_every_route_of_the_app_is_of_the_right_kind(client_of: Callable[..., Fl
         tells_much = path == "/metrics" or path.endswith(("/manifest", "/report"))
         if "POST" in methods:
             assert predicts(path) != is_closed(path), path
-            assert is_closed(path) == path.endswith(("/promote", "/rollback", "/load", "/unload")), path
+            assert is_closed(path) == path.endswith(CHANGING), path
         else:
             assert not predicts(path), path
             assert is_closed(path) == tells_much, path
@@ -46,6 +49,7 @@ def test_every_route_of_the_app_is_of_the_right_kind(client_of: Callable[..., Fl
 def test_the_ecosystems_predicting_routes_may_be_tried_again() -> None:
     for path in (
         "/models/m/versions/3/explain",
+        "/models/m/labels/canary/predict_proba",
         "/v2/models/m/infer",
         "/v2/models/m/versions/3/infer",
         "/v1/models/m:predict",
@@ -59,6 +63,11 @@ def test_the_ecosystems_predicting_routes_may_be_tried_again() -> None:
 
 
 def test_what_changes_the_service_is_closed_and_never_sent_twice() -> None:
-    for path in ("/models/predict/promote", "/models/m/rollback", "/v2/repository/models/m/load"):
+    for path in (
+        "/models/predict/promote",
+        "/models/m/rollback",
+        "/models/m/labels",
+        "/v2/repository/models/m/load",
+    ):
         assert is_closed(path), path
         assert not predicts(path), path

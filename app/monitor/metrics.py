@@ -10,7 +10,7 @@ import bisect
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,34 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from app.monitor.versions import Series, VersionCounters
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# A model's name and a version.
+Key = tuple[str, int]
 
 FLUSH_SECONDS = 1.0
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class _Gathered:
-    """Counts that wait to be written: answers by route and status, rows by model, seconds by route."""
+    """Counts that wait to be written: answers by route and status, seconds by route, and what counters go up by.
+
+    `predicted` holds requests, rows and seconds by model and version; `counts` values by counter and labels.
+    """
 
     def __init__(self) -> None:
         self.answered: dict[tuple[str, int], int] = {}
-        self.rows: dict[str, int] = {}
         self.seconds: dict[str, list[Any]] = {}
+        self.predicted: dict[Key, list[Any]] = {}
+        self.counts: dict[Series, float] = {}
+
+    def count(self, counter: str, key: Key, value: float, *labels: str) -> None:
+        """Let a counter by version go up."""
+        if value:
+            series = (counter, *key, labels)
+            self.counts[series] = self.counts.get(series, 0.0) + value
 
 
 class Metrics:
@@ -51,7 +66,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._rows = Counter("maas_rows", "Rows predicted.", ["model"], registry=self._registry)
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._versions = VersionCounters(Path(folder) if folder else None)
         self._in_flight = Gauge(
             "maas_requests_in_flight", "Requests being answered.", registry=self._registry, multiprocess_mode="livesum"
         )
@@ -75,6 +91,7 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._gathered = _Gathered()
         self._asking = 0
 
@@ -88,14 +105,21 @@ class Metrics:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was gathered since the last time."""
+        """Write what was gathered since the last time; once it returns, whatever was gathered before is written."""
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
         with self._lock:
             gathered, self._gathered = self._gathered, _Gathered()
             self._in_flight.set(self._asking)
         for (route, status), count in gathered.answered.items():
             self._requests.labels(route, str(status)).inc(count)
-        for model, rows in gathered.rows.items():
-            self._rows.labels(model).inc(rows)
+        for key, (requests, rows, seconds) in gathered.predicted.items():
+            gathered.count("maas_predictions", key, requests, "ok")
+            gathered.count("maas_rows", key, rows)
+            gathered.count("maas_prediction_seconds", key, seconds)
+        self._versions.add(gathered.counts)
         for route, (total, buckets) in gathered.seconds.items():
             child = self._seconds.labels(route)
             # prometheus_client observes one value at a time; these are the values behind.
@@ -125,11 +149,42 @@ class Metrics:
             timed[0] += seconds
             timed[1][bucket] += 1
 
-    def rows_predicted(self, model: str, rows: int) -> None:
-        """Count the rows of an answer."""
+    def predicted(self, key: Key, requests: int, rows: int, seconds: float) -> None:
+        """Count the requests that were answered together, their rows, and the seconds that the engine took."""
         with self._lock:
-            gathered = self._gathered.rows
-            gathered[model] = gathered.get(model, 0) + rows
+            told = self._gathered.predicted.get(key)
+            if told is None:
+                told = self._gathered.predicted[key] = [0, 0, 0.0]
+            told[0] += requests
+            told[1] += rows
+            told[2] += seconds
+
+    def predicted_in_vain(self, key: Key, outcome: str) -> None:
+        """Count a request that a version has not answered: ``invalid`` or ``failed``."""
+        with self._lock:
+            self._gathered.count("maas_predictions", key, 1, outcome)
+
+    def shadow_compared(
+        self, key: Key, method: str, requests: tuple[int, int], rows: tuple[int, int], difference: float
+    ) -> None:
+        """Count requests that a shadow answered, and their rows, as (all, different); and how far numbers differ."""
+        with self._lock:
+            count = self._gathered.count
+            count("maas_shadow_requests", key, requests[0] - requests[1], "same")
+            count("maas_shadow_requests", key, requests[1], "different")
+            count("maas_shadow_rows", key, rows[0] - rows[1], method, "same")
+            count("maas_shadow_rows", key, rows[1], method, "different")
+            count("maas_shadow_difference", key, difference, method)
+
+    def shadow_lost(self, key: Key, outcome: str) -> None:
+        """Count a request that a shadow has not answered: ``failed``, or ``dropped`` unasked."""
+        with self._lock:
+            self._gathered.count("maas_shadow_requests", key, 1, outcome)
+
+    def shadow_took(self, key: Key, seconds: float) -> None:
+        """Count the seconds of a shadow's engine."""
+        with self._lock:
+            self._gathered.count("maas_shadow_seconds", key, seconds)
 
     def model_loaded(self, name: str, version: int) -> None:
         """Count a load."""
@@ -151,6 +206,14 @@ class Metrics:
         """Show that none answers: version 0."""
         self._version.labels(name).set(0)
 
+    def model_answering(self, name: str, versions: Collection[int]) -> None:
+        """Tell these versions' counters, and forget those of others."""
+        self._versions.answering(name, versions)
+
+    def model_split(self, name: str, version: int, share: float) -> None:
+        """Show the share of requests that a version of a split gets."""
+        self._versions.share(name, version, share)
+
     def exposition(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text format."""
         self.flush()
@@ -158,7 +221,7 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(_process_registry())
+        return b"".join(map(generate_latest, (registry, _registry_of(self._versions), _registry_of(_Processes()))))
 
 
 def worker_ended(pid: int) -> None:
@@ -166,9 +229,9 @@ def worker_ended(pid: int) -> None:
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
-def _process_registry() -> CollectorRegistry:
+def _registry_of(collector: Collector) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(_Processes())
+    registry.register(collector)
     return registry
 
 

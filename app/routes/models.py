@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from app import wire
-from app.errors import InvalidRows, NotFound, NotServed, StoreError
+from app.errors import NotFound, NotServed, StoreError
+from app.routes import asked
 from app.routes.predict import read_body, sent_key
 from app.service import Service
 from app.store import Manifest, ModelStore, Serving, read_attachment, upkeep
@@ -47,12 +48,18 @@ def _add_public(routes: Blueprint, service: Service) -> None:
     def show_model(name: str) -> Response:
         keys.require_any(sent_key())
         serving = models.serving(name)
-        return _json(_public(models.manifest(name)) | _state(serving))
+        refused = {str(version): why for version, why in models.refused(name).items()}
+        return _json(_public(models.manifest(name)) | serving.as_dict() | {"refused": refused})
 
     @routes.get("/<name>/versions/<int:version>")
     def show_version(name: str, version: int) -> Response:
         keys.require_any(sent_key())
         return _json(_public(models.manifest(name, version)))
+
+    @routes.get("/<name>/labels/<label>")
+    def show_labelled(name: str, label: str) -> Response:
+        keys.require_any(sent_key())
+        return _json(_public(models.manifest(name, label)))
 
 
 def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None:
@@ -62,11 +69,8 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
     @routes.post("/<name>/promote")
     def promote(name: str) -> Response:
         keys.require("admin", sent_key())
-        version = _asked_version(read_body())
-        try:
-            catalog.path(name, version)
-        except StoreError as fault:
-            raise NotFound(str(fault)) from fault
+        version = asked.version(read_body())
+        _require(catalog, name, [version])
         return _changed(name, lambda: upkeep.promote(catalog, name, version, allow_mismatch=allow_mismatch))
 
     @routes.post("/<name>/rollback")
@@ -74,6 +78,32 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         keys.require("admin", sent_key())
         models.serving(name)
         return _changed(name, lambda: upkeep.rollback(catalog, name, allow_mismatch=allow_mismatch))
+
+    @routes.post("/<name>/labels")
+    def label(name: str) -> Response:
+        keys.require("admin", sent_key())
+        label, version = asked.label(read_body())
+        if version is None:
+            models.serving(name)
+            return _changed(name, lambda: catalog.unlabel(name, label))
+        _require(catalog, name, [version])
+        return _changed(name, lambda: catalog.label(name, version, label))
+
+    @routes.post("/<name>/split")
+    def split(name: str) -> Response:
+        keys.require("admin", sent_key())
+        shares, sticky = asked.split(read_body())
+        models.serving(name)
+        _require(catalog, name, shares)
+        return _changed(name, lambda: upkeep.split(catalog, name, shares, sticky, allow_mismatch=allow_mismatch))
+
+    @routes.post("/<name>/shadow")
+    def shadow(name: str) -> Response:
+        keys.require("admin", sent_key())
+        wanted = asked.shadow(read_body())
+        models.serving(name)
+        _require(catalog, name, [wanted.version] if wanted else [])
+        return _changed(name, lambda: upkeep.shadow(catalog, name, wanted, allow_mismatch=allow_mismatch))
 
     @routes.get("/<name>/versions/<int:version>/manifest")
     def show_manifest(name: str, version: int) -> Response:
@@ -91,32 +121,33 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
 
 def _changed(name: str, change: Callable[[], Serving]) -> Response:
     try:
-        return _json({"name": name} | _state(change()))
+        serving = change()
+        return _json({"name": name} | serving.as_dict())
     except StoreError as fault:
         raise NotServed(str(fault)) from fault
 
 
+def _require(catalog: ModelStore, name: str, versions: Iterable[int]) -> None:
+    """Raise NotFound where a version is not in the store."""
+    try:
+        for version in versions:
+            catalog.path(name, version)
+    except StoreError as fault:
+        raise NotFound(str(fault)) from fault
+
+
 def _summary(name: str, serving: Serving, manifest: Manifest) -> dict[str, Any]:
-    return {"name": name, "version": manifest.version, "task": manifest.task, "methods": manifest.methods} | _state(
-        serving
-    )
-
-
-def _state(serving: Serving) -> dict[str, Any]:
-    return {"promoted": serving.promoted, "served": serving.served, "labels": serving.labels}
+    return {
+        "name": name,
+        "version": manifest.version,
+        "task": manifest.task,
+        "methods": manifest.methods,
+    } | serving.as_dict()
 
 
 def _public(manifest: Manifest) -> dict[str, Any]:
     document = json_body.parse(manifest.to_json())
     return {field: document[field] for field in _PUBLIC}
-
-
-def _asked_version(body: bytes) -> int:
-    document = json_body.parse(body)
-    version = document.get("version") if isinstance(document, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise InvalidRows('the body must be {"version": N} with the number of a version')
-    return version
 
 
 def _report(catalog: ModelStore, name: str, version: int, file: str) -> bytes:

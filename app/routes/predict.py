@@ -11,20 +11,27 @@ from app.server.pool import PredictionPool
 from app.service import Reply, Service
 from app.signature import METHODS
 
+_PREFIXES = {
+    "default": "",
+    "model": "/models/<name>",
+    "version": "/models/<name>/versions/<int:version>",
+    "label": "/models/<name>/labels/<label>",
+}
+
 
 def blueprint(service: Service, pool: PredictionPool) -> Blueprint:
-    """Make the routes ``/<method>``, ``/models/<name>/<method>`` and ``/models/<name>/versions/<version>/<method>``."""
+    """Make the routes ``/<method>`` and ``/models/<name>[/versions/<version> | /labels/<label>]/<method>``."""
     routes = Blueprint("predict", __name__)
 
-    def view(method: str, name: str | None = None, version: int | None = None) -> Response:
-        call = door.read_call(method, name, version, sent_header, read_body())
+    def view(method: str, name: str | None = None, version: int | None = None, label: str | None = None) -> Response:
+        call = door.read_call(method, name, label if version is None else version, sent_header, read_body())
         return to_response(pool.run(lambda: service.answer(call)))
 
     for method in (*METHODS, "classify"):
-        for prefix in ("", "/models/<name>", "/models/<name>/versions/<int:version>"):
+        for kind, prefix in _PREFIXES.items():
             routes.add_url_rule(
                 f"{prefix}/{method}",
-                f"{method}{prefix.count('<')}",
+                f"{method} of {kind}",
                 view,
                 methods=["POST"],
                 defaults={"method": method},

@@ -7,7 +7,7 @@ and its siblings are recognised by their path alone; everything else falls throu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app import door
 from app.errors import ServiceError
@@ -16,6 +16,7 @@ from app.monitor.metrics import Metrics
 from app.server.http1 import Request
 from app.service import Call, Reply, Service
 from app.signature import METHODS
+from app.store.live import Version
 
 _LOST = RuntimeError("a request was lost on its way")
 _METHODS = frozenset((*METHODS, "classify"))
@@ -26,12 +27,18 @@ _DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the path of a prediction asks for, and the route it counts under (Flask's own rule)."""
+    """What the path of a prediction asks for, and the route it counts under (Flask's own rule).
+
+    Where a split decides on the version, `place` is the caller's in it, and `drawn` the version there, 0 for the
+    promoted one.
+    """
 
     route: str
     method: str
     model: str | None = None
-    version: int | None = None
+    version: Version = None
+    place: float | None = None
+    drawn: int | None = None
 
 
 def match(request: Request) -> Target | None:
@@ -45,7 +52,7 @@ def match(request: Request) -> Target | None:
 
 
 def _match_named(path: bytes) -> Target | None:
-    """Read ``/models/<name>/<method>`` and ``/models/<name>/versions/<version>/<method>``."""
+    """Read ``/models/<name>/<method>``, with ``/versions/<version>`` or ``/labels/<label>`` in between."""
     if not path.startswith(b"/models/") or b"?" in path or b"%" in path:
         return None
     parts = path.decode("latin-1").split("/")[2:]
@@ -57,6 +64,8 @@ def _match_named(path: bytes) -> Target | None:
             return Target(f"/models/<name>/{method}", method, name)
         case ["versions", digits] if digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS:
             return Target(f"/models/<name>/versions/<int:version>/{method}", method, name, int(digits))
+        case ["labels", label] if label:
+            return Target(f"/models/<name>/labels/<label>/{method}", method, name, label)
     return None
 
 
@@ -78,6 +87,22 @@ class HotPath:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
         self._metrics = metrics
+
+    def find(self, request: Request) -> Target | None:
+        """Return what a request to predict asks for, with its place in the split, if any; None for any other request.
+
+        It is drawn before the request is answered: which version answers tells how long it will take.
+        """
+        target = match(request)
+        models = self._service.models
+        if target is None or target.version is not None or not models.traffic:
+            return target
+        caller = Call(target.method, b"", key=door.api_key(request.header), header=request.header)
+        try:
+            drawn = models.draw(target.model, caller)
+        except ServiceError:  # the answer will say so
+            return target
+        return target if drawn is None else replace(target, place=drawn[0], drawn=drawn[1])
 
     def answer(self, target: Target, request: Request) -> Reply:
         """Answer one request to predict; whatever goes wrong is a problem document."""
@@ -104,7 +129,9 @@ class HotPath:
         exchange = _Exchange(target, request, door.request_id(request.header), self._metrics.request_started())
         self._mark(exchange)
         try:
-            exchange.call = door.read_call(target.method, target.model, target.version, request.header, request.body)
+            call = door.read_call(target.method, target.model, target.version, request.header, request.body)
+            call.place = target.place
+            exchange.call = call
         except ServiceError as error:
             exchange.outcome = error
         return exchange

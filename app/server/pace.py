@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.server.hotpath import Target
 from app.server.http1 import Request
+from app.store.live import Version
 
 # A request that takes longer would be felt by the others that wait for the loop.
 LONG_SECONDS = 0.003
@@ -12,7 +13,7 @@ _SMALL_BODY = 16 * 1024
 _MOST_KEPT = 4096
 _WEIGHT = 0.2
 
-Like = tuple[str, str | None, int | None, int]
+Like = tuple[str, str | None, Version, int]
 
 
 class Pace:
@@ -42,5 +43,6 @@ class Pace:
 
 
 def _like(request: Request, target: Target) -> Like:
-    """Name what a request shares with its like: the route, the model, and the digits of its body's length."""
-    return target.route, target.model, target.version, len(request.body).bit_length()
+    """Name what a request shares with its like: the route, model and version, and the digits of its body's length."""
+    version = target.version if target.drawn is None else target.drawn
+    return target.route, target.model, version, len(request.body).bit_length()

@@ -25,7 +25,7 @@ from gunicorn.workers.base import Worker
 from app import door
 from app.server.clients import Clients
 from app.server.connection import Connection, Patience
-from app.server.hotpath import HotPath, Target, match
+from app.server.hotpath import HotPath, Target
 from app.server.http1 import Limits, Refusal, Request
 from app.server.jobs import Job, Jobs
 from app.server.pace import Pace
@@ -196,7 +196,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         if isinstance(request, Refusal):
             self.reply_problem(connection, request.status, request.detail)
             return None
-        target = match(request) if self.hot else None
+        target = self.hot.find(request) if self.hot else None
         if not self.is_short(request, target):
             self.start_job(connection, request, target)
         elif target is not None:

@@ -6,7 +6,7 @@ from app.store.live import LiveModels
 from app.store.loading import LoadedModel, load, read_attachment
 from app.store.manifest import Manifest
 from app.store.saving import Saved, save
-from app.store.serving import Serving
+from app.store.serving import Serving, Shadow
 
 __all__ = [
     "LiveModels",
@@ -16,6 +16,7 @@ __all__ = [
     "Saved",
     "Serving",
     "ServingCost",
+    "Shadow",
     "load",
     "read_attachment",
     "save",

@@ -7,7 +7,7 @@ Layout: ``<root>/<name>/<version>/`` holds a version and never changes once it e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from app.store import disk
 from app.store.manifest import FILE as MANIFEST_FILE
 from app.store.manifest import Manifest
 from app.store.serving import FILE as SERVING_FILE
-from app.store.serving import Serving
+from app.store.serving import STICKY, Serving, Shadow
 
 Stamp = tuple[int, int]
 
@@ -162,7 +162,7 @@ class ModelStore:
             history = list(serving.history[:-1])
             while history[-1] != version:
                 history.pop()
-            return replace(serving, promoted=version, history=tuple(history))
+            return replace(serving, promoted=version, history=tuple(history)).without_challenger(version)
 
         return self._change(name, step_back)
 
@@ -194,6 +194,32 @@ class ModelStore:
             return replace(serving, labels={key: value for key, value in serving.labels.items() if key != label})
 
         return self._change(name, take_away)
+
+    def split(self, name: str, split: Mapping[int, float], sticky: str | None = STICKY) -> Serving:
+        """Share the requests that name no version among the promoted one and those of `split`; empty ends it.
+
+        Raises
+        ------
+        StoreError
+            There is no such version, or :meth:`Serving.splitting` says why not.
+        """
+
+        def share_out(serving: Serving) -> Serving:
+            for version in split:
+                self.path(name, version)
+            return serving.splitting(split, sticky)
+
+        return self._change(name, share_out)
+
+    def shadow(self, name: str, shadow: Shadow | None) -> Serving:
+        """Let a version answer unseen what the promoted one answers; None ends it; raises as :meth:`split` does."""
+
+        def follow(serving: Serving) -> Serving:
+            if shadow is not None:
+                self.path(name, shadow.version)
+            return serving.shadowing(shadow)
+
+        return self._change(name, follow)
 
     def prune(self, name: str, keep: int) -> list[int]:
         """Delete all but the `keep` newest versions and those that are served; returns what was deleted."""
@@ -227,8 +253,8 @@ class ModelStore:
                 return versions
             if version in serving.served:
                 raise StoreError(
-                    f"{name} version {version} is served (promoted, labelled or promoted before); "
-                    "promote another one first, or remove the whole model"
+                    f"{name} version {version} is served ({', '.join(serving.roles(version))}); "
+                    "let another one take its place first, or remove the whole model"
                 )
             self._delete(name, serving.without([version]), [version])
             return [version]

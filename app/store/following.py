@@ -10,39 +10,22 @@ import functools
 import logging
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Protocol
 
 from app.errors import StoreError, Unavailable, VersionRefused
 from app.memory import return_free_memory
 from app.store.catalog import ModelStore, Stamp
 from app.store.loading import LoadedModel, load_version
+from app.store.observer import Observer
+from app.store.serving import percent
 from app.store.view import Key, View, default_of
 
 log = logging.getLogger(__name__)
 
 # What failed for a reason that may pass (a disk that was away, too little memory) is tried again after so long.
 RETRY_SECONDS = 30.0
-
-
-class Observer(Protocol):
-    """Who wants to know what becomes of the models; the metrics do."""
-
-    def model_loaded(self, name: str, version: int) -> None:
-        """Take note that a version was loaded."""
-
-    def model_refused(self, name: str, version: int) -> None:
-        """Take note that a version could not be loaded."""
-
-    def engine_fell_back(self, name: str, form: str) -> None:
-        """Take note that scikit-learn answers in the place of a form that cannot be built; from any thread."""
-
-    def model_serving(self, name: str, version: int) -> None:
-        """Take note that a version answers for its model from now on."""
-
-    def model_gone(self, name: str) -> None:
-        """Take note that a model answers no more."""
 
 
 class Follower:
@@ -66,6 +49,8 @@ class Follower:
         self._last_used: dict[Key, float] = {}
         self._retry_at: dict[Key, float] = {}
         self._wanted: dict[tuple[str, int | None], Future[LoadedModel]] = {}
+        self._answering: dict[str, tuple[int, ...]] = {}
+        self._shares: dict[Key, float] = {}
         self._lock = threading.Lock()
 
     def want(self, name: str, version: int | None) -> Future[LoadedModel]:
@@ -80,6 +65,7 @@ class Follower:
     def refresh(self) -> None:
         """Look at the store once: load what is newly promoted and what requests wait for, drop what is gone."""
         changed = {*self._read_changes(), *self._due_again()}
+        self._tell_answering()
         self.looked.set()
         self._grant_wishes()
         before = self.view.loaded
@@ -87,7 +73,10 @@ class Follower:
         for name in sorted(changed, key=lambda name: (name != first, name)):
             self._follow(name)
             self._grant_wishes()
+        self._load_challengers(changed)
         self.view = self._trimmed(self.view, None)
+        self._tell_answering()
+        self._tell_shares()
         dropped = any(self.view.loaded.get(key) is not model for key, model in before.items())
         del before
         if dropped:
@@ -186,6 +175,45 @@ class Follower:
         self._observer.model_serving(model.name, model.version)
         log.info("model %s: version %d answers", model.name, model.version)
 
+    def _load_challengers(self, changed: Collection[str]) -> None:
+        """Load what splits and shadows name ahead of the requests, where there is room."""
+        for name, serving in self.view.serving.items():
+            for key in ((name, version) for version in serving.challengers):
+                if key in self.view.refused or (key in self.view.loaded and name not in changed):
+                    continue
+                if key not in self.view.loaded and len(self.view.loaded) >= self._max_loaded:
+                    told = (
+                        f"model {name}: there is no room for version {key[1]}, MAX_LOADED_MODELS is {self._max_loaded}"
+                    )
+                    self._report(f"{name} {key[1]}", told)
+                    continue
+                self._troubles.pop(f"{name} {key[1]}", None)
+                model = self._load(key)
+                if model is not None:
+                    self.view = self._trimmed(self.view, model)
+                self._grant_wishes()
+
+    def _tell_answering(self) -> None:
+        """Tell which versions requests may reach."""
+        answering = self.view.answering()
+        for name in self._answering.keys() | answering.keys():
+            if self._answering.get(name) != answering.get(name):
+                self._observer.model_answering(name, answering.get(name, ()))
+        self._answering = answering
+
+    def _tell_shares(self) -> None:
+        """Tell which versions of splits get requests: what is not in memory leaves its share to the promoted one."""
+        shares = {
+            (name, version): share if (name, version) in self.view.loaded else 0.0
+            for name, serving in self.view.serving.items()
+            for version, share in serving.split.items()
+        }
+        before, self._shares = self._shares, shares
+        for key, share in {**dict.fromkeys(before, 0.0), **shares}.items():
+            if before.get(key) != share:
+                self._observer.model_split(*key, share)
+                log.info("model %s: version %d gets %s of the requests that name none", *key, percent(share))
+
     def _grant_wishes(self) -> None:
         with self._lock:
             wanted, self._wanted = self._wanted, {}
@@ -257,29 +285,14 @@ class Follower:
     # Unloading
 
     def _trimmed(self, view: View, newest: LoadedModel | None, *, answers: bool = False) -> View:
-        """Return `view` with the model `newest`, without what is served no more and what is beyond the limit.
-
-        The least recently used goes first, the default model's current version never.
-        """
-        loaded, current = dict(view.loaded), dict(view.current)
-        if newest is not None:
-            loaded[newest.name, newest.version] = newest
-            if answers:
-                current[newest.name] = newest
-        served = [
-            key
-            for key, model in loaded.items()
-            if current.get(key[0]) is model or key[1] in view.serving[key[0]].served
-        ]
-        default = current.get(self._default_name() or "")
-        used = self._last_used
-        served.sort(key=lambda key: (loaded[key] is not default, loaded[key] is not newest, -used.get(key, 0.0)))
-        loaded = {key: loaded[key] for key in served[: self._max_loaded]}
+        """Return `view` with the model `newest`, without what is served no more and what is beyond the limit."""
+        trimmed = view.trimmed(
+            newest, answers=answers, default=self._default_name(), most=self._max_loaded, used=self._last_used
+        )
         for key in list(self._last_used):
-            if key not in loaded:
+            if key not in trimmed.loaded:
                 self._last_used.pop(key, None)
-        kept = {name: model for name, model in current.items() if loaded.get((name, model.version)) is model}
-        return replace(view, loaded=loaded, current=kept)
+        return trimmed
 
     def _default_name(self) -> str | None:
         return default_of(self.view.serving.keys(), self._default)

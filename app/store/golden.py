@@ -131,14 +131,14 @@ def difference(answer: Answer, expected: Answer, *, values: bool = True) -> str 
     for part, other in zip(parts, others, strict=True):
         if part.shape != other.shape:
             return f"shape {part.shape} instead of {other.shape}"
-        wrong = np.argwhere(~_agreeing(part, other)) if values else np.empty(0)
+        wrong = np.argwhere(~agreeing(part, other)) if values else np.empty(0)
         if len(wrong):
             where = tuple(wrong[0].tolist())
             return f"{part[where]!r} instead of {other[where]!r} in row {where[0]}"
     return None
 
 
-def _agreeing(answer: Array, expected: Array) -> npt.NDArray[np.bool_]:
+def agreeing(answer: Array, expected: Array) -> npt.NDArray[np.bool_]:
     """Compare value by value: labels exactly, numbers within the tolerances."""
     if answer.dtype.kind != "f" or expected.dtype.kind not in "fiu":
         return np.asarray(answer.astype(object) == expected.astype(object), dtype=bool)

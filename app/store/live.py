@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 
 from app.errors import NotFound, NotServed, StoreError, Unavailable
 from app.store.catalog import ModelStore
-from app.store.following import Follower, Observer, refusal
+from app.store.following import Follower, refusal
 from app.store.loading import LoadedModel
 from app.store.manifest import Manifest
+from app.store.observer import Observer
 from app.store.serving import Serving
+from app.store.traffic import Caller, Traffic
 from app.store.view import View, default_of
-
-__all__ = ["LiveModels", "Observer"]
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 _FIRST_LOOK_SECONDS = 10.0
 _NAMES_SHOWN = 20
+
+# How a version is asked for: by its number, by a label, or not at all.
+Version = int | str | None
 
 
 class LiveModels:
@@ -62,15 +66,33 @@ class LiveModels:
         """Whether at least one promoted model answers."""
         return bool(self._follower.view.current)
 
-    def get(self, name: str | None, version: int | None, timeout: float) -> LoadedModel:
-        """Return the model that answers for `name` and `version`; None stands for the default and the promoted one.
+    def get(self, name: str | None, version: Version, timeout: float, caller: Caller | None = None) -> LoadedModel:
+        """Return the version that answers, as :meth:`choose` does."""
+        return self.choose(name, version, timeout, caller)[0]
+
+    def choose(
+        self, name: str | None, version: Version, timeout: float, caller: Caller | None = None
+    ) -> tuple[LoadedModel, LoadedModel | None]:
+        """Return the version that answers, and the one that is asked unseen, if any; every door comes here.
 
         A served version that is not loaded is loaded first; that may take up to `timeout` seconds.
+
+        Parameters
+        ----------
+        name
+            The model's name; None for the default model.
+        version
+            A version's number or label. None leaves it to the split, in which the same `caller` stays on the same
+            version; without a split the promoted one answers.
+        timeout
+            Seconds to wait for a version to be loaded.
+        caller
+            Who asks.
 
         Raises
         ------
         NotFound
-            No such model or version.
+            No such model, version or label.
         NotServed
             The version exists but is not among those that are served.
         Unavailable
@@ -78,21 +100,45 @@ class LiveModels:
         """
         view = self._view(timeout)
         name = self._default_in(view) if name is None else name
-        if version is not None:
+        traffic = None
+        if version is None:
+            traffic = view.traffic.get(name) if view.traffic else None
+            model = (traffic and traffic.at(traffic.draw(name, caller))) or view.current.get(name)
+        else:
+            version = self._number(view, name, version)
             self._check_served(view, name, version)
-        model = view.current.get(name) if version is None else view.loaded.get((name, version))
+            model = view.loaded.get((name, version))
         if model is None:
             model = self._fetch(view, name, version, timeout)
         self._follower.touch(model)
-        return model
+        return model, traffic.unseen(model) if traffic else None
 
-    def is_loaded(self, name: str | None, version: int | None) -> bool:
+    def draw(self, name: str | None, caller: Caller) -> tuple[float, int] | None:
+        """Return a caller's place in a model's split, and the version there, 0 for the promoted one.
+
+        None where there is no split; raises as :meth:`get` does.
+        """
+        view = self._view()
+        name = self._default_in(view) if name is None else name
+        traffic = view.traffic.get(name)
+        if traffic is None or not traffic.ends:
+            return None
+        place = traffic.draw(name, caller)
+        model = traffic.at(place)
+        return place, model.version if model else 0
+
+    @property
+    def traffic(self) -> Mapping[str, Traffic]:
+        """The split and the shadow of each model that has one whose versions are in memory."""
+        return self._follower.view.traffic
+
+    def is_loaded(self, name: str | None, version: Version = None) -> bool:
         """Tell whether :meth:`get` would return at once; raises as it does."""
         view = self._view()
         name = self._default_in(view) if name is None else name
         if version is None:
             return name in view.current or name not in view.serving
-        return (name, version) in view.loaded or name not in view.serving
+        return name not in view.serving or (name, self._number(view, name, version)) in view.loaded
 
     def loaded_bytes(self) -> dict[tuple[str, int], int]:
         """Return the size of each loaded version's files, by name and number."""
@@ -135,7 +181,13 @@ class LiveModels:
         """Return what of `name` is served; raises NotFound where nothing is."""
         return _serving_in(self._view(), name)
 
-    def manifest(self, name: str, version: int | None = None) -> Manifest:
+    def refused(self, name: str) -> dict[int, str]:
+        """Return why versions of `name` that are served cannot answer, by version."""
+        view = self._view()
+        served = _serving_in(view, name).served
+        return {version: why for (other, version), why in view.refused.items() if other == name and version in served}
+
+    def manifest(self, name: str, version: Version = None) -> Manifest:
         """Return a served version's manifest, by default that of the one that answers; raises as :meth:`get` does."""
         view = self._view()
         current = view.current.get(name)
@@ -145,6 +197,7 @@ class LiveModels:
         if version is None:
             version = serving.served[0]
         else:
+            version = self._number(view, name, version)
             self._check_served(view, name, version)
         known = self._manifests.get((name, version))
         if known is None or known[0] is not serving:
@@ -203,6 +256,15 @@ class LiveModels:
         except (NotFound, Unavailable):
             return False
 
+    def _number(self, view: View, name: str, version: int | str) -> int:
+        """Return the number of a version; raises NotFound where there is no such label."""
+        if isinstance(version, int):
+            return version
+        labels = _serving_in(view, name).labels
+        if version not in labels:
+            raise NotFound(f"model {name!r} has no label {version!r}; it has {_shown(sorted(labels)) or 'none'}")
+        return labels[version]
+
     def _check_served(self, view: View, name: str, version: int) -> None:
         """Raise NotFound or NotServed where a version does not answer."""
         serving = _serving_in(view, name)
@@ -212,7 +274,8 @@ class LiveModels:
         if version not in self._catalog.versions(name):
             raise NotFound(f"model {name!r} has no version {version}; served are {_shown(serving.served)}")
         raise NotServed(
-            f"{name} version {version} is not served: it is neither promoted, labelled nor the one promoted before; "
+            f"{name} version {version} is not served: it is neither promoted, labelled, in the split or shadow nor the "
+            "one promoted before; "
             f"label it with `python scripts/models.py label {name} {version} LABEL`"
         )
 
@@ -238,6 +301,6 @@ def _serving_in(view: View, name: str) -> Serving:
     return serving
 
 
-def _shown(names: list[str] | tuple[int, ...]) -> str:
+def _shown(names: Sequence[str] | Sequence[int]) -> str:
     shown = ", ".join(map(str, names[:_NAMES_SHOWN]))
     return f"{shown}, …" if len(names) > _NAMES_SHOWN else shown

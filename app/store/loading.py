@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,20 @@ class LoadedModel:
         """The fitted estimator, unpickled now where nothing needed it yet."""
         return self.native.estimator
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The model's name."""
         return self.manifest.name
 
-    @property
+    @cached_property
     def version(self) -> int:
         """The version's number."""
         return self.manifest.version
+
+    @cached_property
+    def key(self) -> tuple[str, int]:
+        """The model's name and the version's number."""
+        return self.name, self.version
 
     def shares(self, method: str) -> bool:
         """Tell whether rows of several requests may share a call: measured to be independent of each other."""
@@ -59,7 +65,7 @@ class LoadedModel:
         call = cost.get("call") if isinstance(cost, dict) else None
         return call / 1e6 if isinstance(call, int | float) else 0.0
 
-    @property
+    @cached_property
     def signature(self) -> Signature:
         """What it takes and gives."""
         return self.manifest.signature

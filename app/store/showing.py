@@ -11,6 +11,7 @@ from app.errors import StoreError
 from app.signature import Container
 from app.store.catalog import ModelStore
 from app.store.manifest import Manifest
+from app.store.serving import Serving, percent
 
 _CONTAINERS: dict[Container, str] = {
     "array": "an array of numbers",
@@ -56,6 +57,23 @@ def curl_line(manifest: Manifest, url: str, *, as_default: bool = False) -> str:
     return f"curl -d {body} -H 'Content-Type: application/json' {url}/{path}"
 
 
+def describe_split(serving: Serving) -> str:
+    """Say who answers requests that name no version; empty where the promoted one answers alone."""
+    if not serving.split:
+        return ""
+    shares = ", ".join(f"{percent(share)} to version {version}" for version, share in serving.split.items())
+    how = f"by {serving.sticky} or API key, else by chance" if serving.sticky else "by chance"
+    return f"{shares}, the rest to version {serving.promoted}; {how}"
+
+
+def describe_shadow(serving: Serving) -> str:
+    """Say who answers unseen; empty where nobody does."""
+    shadow = serving.shadow
+    return (
+        f"version {shadow.version} is asked too, unseen, for {percent(shadow.share)} of the requests" if shadow else ""
+    )
+
+
 ENGINE_COLUMNS = ("method", "engine", "answers", "1 row, µs", "100, µs", "2000, µs", "difference", "why not")
 
 
@@ -95,7 +113,7 @@ def _summary(catalog: ModelStore, name: str) -> dict[str, Any]:
     summary |= {"task": None, "created": None, "methods": []}
     try:
         serving = catalog.serving(name)
-        summary |= {"promoted": serving.promoted, "served": serving.served, "labels": serving.labels}
+        summary |= serving.as_dict()
         manifest = catalog.manifest(name, serving.promoted or summary["versions"][-1])
     except StoreError as fault:
         return summary | {"fault": str(fault)}

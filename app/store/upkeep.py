@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from app.store.golden import check_golden
 from app.store.loading import load_version, read_attachments, read_verified, version_mismatch
 from app.store.manifest import MODEL_FILE, Manifest, installed_versions, now
 from app.store.saving import Saved, entries, pickled, write_version
-from app.store.serving import Serving
+from app.store.serving import STICKY, Serving, Shadow
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,38 @@ def rollback(catalog: ModelStore, name: str, *, allow_mismatch: bool = False) ->
     return catalog.rollback(name)
 
 
-def _require_sound(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool) -> None:
+def split(
+    catalog: ModelStore,
+    name: str,
+    shares: Mapping[int, float],
+    sticky: str | None = STICKY,
+    *,
+    allow_mismatch: bool = False,
+) -> Serving:
+    """Share requests out among versions that pass every check; raises StoreError as :meth:`ModelStore.split` does."""
+    catalog.existing(name)
+    catalog.serving(name).splitting(shares, sticky)
+    for version in shares:
+        _require_sound(catalog, name, version, "be in a split", allow_mismatch=allow_mismatch)
+    return catalog.split(name, shares, sticky)
+
+
+def shadow(catalog: ModelStore, name: str, wanted: Shadow | None, *, allow_mismatch: bool = False) -> Serving:
+    """Let a version that passes every check answer unseen; raises StoreError as :meth:`ModelStore.shadow` does."""
+    catalog.existing(name)
+    catalog.serving(name).shadowing(wanted)
+    if wanted is not None:
+        _require_sound(catalog, name, wanted.version, "be a shadow", allow_mismatch=allow_mismatch)
+    return catalog.shadow(name, wanted)
+
+
+def _require_sound(
+    catalog: ModelStore, name: str, version: int, purpose: str = "be promoted", *, allow_mismatch: bool
+) -> None:
     catalog.path(name, version)
     refused = _judge(catalog, name, version, allow_mismatch=allow_mismatch).refused
     if refused is not None:
-        raise StoreError(f"{name} version {version} cannot be promoted: {refused}")
+        raise StoreError(f"{name} version {version} cannot {purpose}: {refused}")
 
 
 def recheck(catalog: ModelStore, name: str, version: int, *, promote: bool = False) -> Saved | None:

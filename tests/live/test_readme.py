@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from processes import ROOT, free_port, need, start_gunicorn
+from processes import ROOT, Server, free_port, need, start_gunicorn, wait_until
 from sklearn.linear_model import LinearRegression
 from test_containers import IMAGE, need_docker, run
 
@@ -85,10 +85,13 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
                 shell('.venv/bin/python -c "$CODE"', clone, CODE=code)
                 continue
             for line in code.strip().splitlines():
+                if "/labels/" in line:
+                    wait_until(lambda: labels(server), "the service knows the label")
                 said = shell(line.replace("localhost:8000", f"localhost:{server.port}"), clone)
                 answers += [said] if line.startswith("curl") else []
     finally:
         server.stop()
+    assert json.loads(answers[6]) == {"y_pred": [0]}
     assert json.loads(answers[0]) == {"y_pred": [0]}
     assert set(json.loads(answers[1])) == {"y_pred", "classes"}
     assert answers[2].split() == ["y_pred", "0"]
@@ -99,6 +102,11 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
         key: shown_error()[key] for key in ("type", "title", "status", "detail")
     }
     assert refused["errors"] == shown_error()["errors"]
+
+
+def labels(server: Server) -> object:
+    with server.client() as client:
+        return client.get("/models/iris").json["labels"]
 
 
 def shown_error() -> dict[str, object]:

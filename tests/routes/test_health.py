@@ -56,7 +56,9 @@ def test_metrics_count_what_was_answered(serve: ClientMaker, iris: Any) -> None:
         'maas_requests_total{route="/predict",status="422"} 1.0',
         'maas_requests_total{route="other",status="404"} 1.0',
         'maas_request_duration_seconds_count{route="/predict"} 2.0',
-        'maas_rows_total{model="model"} 2.0',
+        'maas_rows_total{model="model",version="1"} 2.0',
+        'maas_predictions_total{model="model",outcome="ok",version="1"} 1.0',
+        'maas_predictions_total{model="model",outcome="invalid",version="1"} 1.0',
         'maas_model_loads_total{model="model",outcome="loaded"} 1.0',
         'maas_model_version{model="model"} 1.0',
         "maas_requests_in_flight 1.0",
@@ -79,7 +81,7 @@ def test_an_unexpected_failure_is_opaque_outside_and_whole_in_the_log(
     serve: ClientMaker, iris: Any, caplog: Any
 ) -> None:
     client = serve(*iris)
-    client.application.extensions["service"].models.get = _broken
+    client.application.extensions["service"].models.choose = _broken
     reply = client.post("/predict", json={"X": [ROW]}, headers={"X-Request-Id": "r-1"})
     assert reply.status_code == 500
     assert "secret" not in reply.text

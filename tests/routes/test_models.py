@@ -47,6 +47,9 @@ def test_the_list_names_what_is_served(client: FlaskClient, admin: dict[str, Any
         "promoted": 2,
         "served": [2, 1],
         "labels": {},
+        "split": {},
+        "sticky": "X-Session-Id",
+        "shadow": None,
     }
 
 
@@ -178,6 +181,87 @@ def test_without_a_keys_file_predicting_is_open_and_administration_closed(
     reply = client.post("/models/iris/promote", json={"version": 1})
     assert reply.status_code == 403
     assert "scripts/keys.py" in reply.json["detail"]
+
+
+def test_a_label_is_a_route_and_moves(client: FlaskClient, admin: dict[str, Any], wait_for: Any) -> None:
+    def answering(path: str = "/models/iris/labels/canary/predict") -> str | None:
+        return client.post(path, json={"X": [ROW]}, headers=admin["user"]).headers.get("X-Model-Version")
+
+    reply = client.post("/models/iris/labels", json={"label": "canary", "version": 3}, headers=admin["admin"])
+    assert (reply.status_code, reply.json["labels"]) == (200, {"canary": 3})
+    wait_for(lambda: answering() == "3")
+    assert answering("/models/iris/labels/canary/predict_proba") == "3"
+    assert client.get("/models/iris/labels/canary", headers=admin["user"]).json["version"] == 3
+    client.post("/models/iris/labels", json={"label": "canary", "version": 1}, headers=admin["admin"])
+    wait_for(lambda: answering() == "1")
+    client.post("/models/iris/labels", json={"label": "canary", "version": None}, headers=admin["admin"])
+    wait_for(lambda: answering() is None)
+    reply = client.post("/models/iris/labels/canary/predict", json={"X": [ROW]}, headers=admin["user"])
+    assert (reply.status_code, reply.json["detail"]) == (404, "model 'iris' has no label 'canary'; it has none")
+
+
+def test_a_split_begins_and_ends(client: FlaskClient, admin: dict[str, Any], wait_for: Any) -> None:
+    def answering(session: str) -> str:
+        headers = admin["user"] | {"X-User": session}
+        return client.post("/predict", json={"X": [ROW]}, headers=headers).headers["X-Model-Version"]
+
+    body = {"split": {"3": 0.5}, "sticky": "X-User"}
+    reply = client.post("/models/iris/split", json=body, headers=admin["admin"])
+    assert reply.status_code == 200
+    assert (reply.json["split"], reply.json["sticky"]) == ({"3": 0.5}, "X-User")
+    wait_for(lambda: client.get("/models/iris", headers=admin["user"]).json["split"] == {"3": 0.5})
+    sessions = [f"session-{number}" for number in range(40)]
+    wait_for(lambda: {answering(session) for session in sessions} == {"2", "3"})
+    first = [answering(session) for session in sessions]
+    assert [answering(session) for session in sessions] == first
+    assert 'maas_split_share{model="iris",version="3"} 0.5' in client.get("/metrics", headers=admin["user"]).text
+    client.post("/models/iris/split", json={"split": {}}, headers=admin["admin"])
+    wait_for(lambda: {answering(session) for session in sessions} == {"2"})
+
+
+def test_a_shadow_is_set_and_taken_away(client: FlaskClient, admin: dict[str, Any]) -> None:
+    reply = client.post("/models/iris/shadow", json={"version": 3, "share": 0.5}, headers=admin["admin"])
+    assert (reply.status_code, reply.json["shadow"]) == (200, {"version": 3, "share": 0.5})
+    reply = client.post("/models/iris/shadow", json={"version": None}, headers=admin["admin"])
+    assert (reply.status_code, reply.json["shadow"]) == (200, None)
+
+
+IMPOSSIBLE: list[tuple[str, Any, int, str]] = [
+    ("split", {"split": {"9": 0.1}}, 404, "has no version 9; it has 1, 2, 3"),
+    ("split", {"split": {"2": 0.1}}, 409, "version 2 is promoted and answers already"),
+    ("split", {"split": {"1": 0.7, "3": 0.7}}, 409, "the shares add up to 140%"),
+    ("split", {"split": {"3": 0}}, 409, "must be above 0% and at most 100%, not 0%"),
+    ("split", {"split": {"3": "10%"}}, 422, "a share must be a number above 0 and at most 1"),
+    ("split", {"split": {"x": 0.1}}, 422, "'x' is no version's number"),
+    ("split", {"split": [3]}, 422, 'the body must be {"split": {"2": 0.1}'),
+    ("split", {"split": {"3": 0.1}, "sticky": "a b"}, 409, "'a b' cannot be a header's name"),
+    ("split", {"split": {"3": 0.1}, "sticky": 7}, 422, "the body must be"),
+    ("shadow", {"version": 9}, 404, "has no version 9"),
+    ("shadow", {"version": 2}, 409, "version 2 is promoted"),
+    ("shadow", {"version": 3, "share": 2}, 409, "the share of the shadow must be above 0% and at most 100%"),
+    ("shadow", {"share": 1}, 422, 'the body must be {"version": N, "share": 0.5}'),
+    ("labels", {"label": "A B", "version": 3}, 409, "'A B' cannot be a label"),
+    ("labels", {"label": "canary"}, 422, 'the body must be {"label": "canary", "version": N}'),
+    ("labels", {"label": "canary", "version": "3"}, 422, "the body must be"),
+    ("labels", {"label": "canary", "version": None}, 409, "has no label 'canary'"),
+]
+
+
+def test_traffic_that_cannot_be_is_refused(client: FlaskClient, admin: dict[str, Any]) -> None:
+    for path, body, status, told in IMPOSSIBLE:
+        reply = client.post(f"/models/iris/{path}", json=body, headers=admin["admin"])
+        assert reply.status_code == status, (path, body)
+        assert told in reply.get_json()["detail"]
+        assert client.post(f"/models/iris/{path}", json=body, headers=admin["user"]).status_code == 403
+        assert client.post(f"/models/none/{path}", json=body, headers=admin["admin"]).status_code in (404, 422)
+
+
+def test_a_broken_version_gets_no_traffic(client: FlaskClient, admin: dict[str, Any], root: Path) -> None:
+    (root / "iris" / "3" / "model.joblib").write_bytes(b"torn")
+    for path, body in (("split", {"split": {"3": 0.1}}), ("shadow", {"version": 3})):
+        reply = client.post(f"/models/iris/{path}", json=body, headers=admin["admin"])
+        assert reply.status_code == 409
+        assert "model.joblib is not the file that was saved" in reply.json["detail"]
 
 
 def test_a_broken_version_takes_over_neither_by_promotion_nor_by_rollback(

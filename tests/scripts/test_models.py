@@ -153,11 +153,55 @@ def test_a_broken_version_is_neither_promoted_nor_rolled_back_to(run: Run, store
 
 
 def test_labels_are_given_and_taken(run: Run, store: ModelStore) -> None:
-    assert "POST /models/m/versions/1/predict" in run("models", "label", "m", 1, "champion").stdout
+    assert "POST /models/m/labels/champion/predict" in run("models", "label", "m", 1, "champion").stdout
     assert json.loads(run("models", "label", "m", 2, "next", "--json").stdout)["labels"] == {"champion": 1, "next": 2}
     run("models", "unlabel", "m", "champion")
     assert store.serving("m").labels == {"next": 2}
     assert "has no label 'champion'; it has next" in said(run("models", "unlabel", "m", "champion", status=1))
+
+
+def test_a_split_is_set_shown_and_ended(run: Run, store: ModelStore) -> None:
+    told = "10% to version 1, 25% to version 2, the rest to version 3; by X-User or API key, else by chance"
+    assert run("models", "split", "m", "1=10%", "2=0.25", "--sticky", "X-User").stdout == f"m's split: {told}\n"
+    assert f"split: {told}" in run("models", "show", "m").stdout
+    assert "m version 2 (25% of the split, promoted before)" in run("models", "show", "m", 2).stdout
+    shown = json.loads(run("models", "split", "m", "1=10%", "--by-chance", "--json").stdout)
+    assert (shown["split"], shown["sticky"]) == ({"1": 0.1}, None)
+    assert run("models", "promote", "m", 1).stdout == "m version 1 is promoted, and no longer in the split\n"
+    run("models", "split", "m", "2=50%")
+    assert run("models", "split", "m", "--off").stdout == "m's split: none, version 1 answers alone\n"
+    assert store.serving("m").split == {}
+
+
+def test_a_shadow_is_set_shown_and_ended(run: Run, store: ModelStore) -> None:
+    told = "version 1 is asked too, unseen, for 50% of the requests"
+    assert run("models", "shadow", "m", 1, "--share", "50%").stdout == f"m's shadow: {told}\n"
+    assert f"shadow: {told}" in run("models", "show", "m").stdout
+    assert json.loads(run("models", "list", "--json").stdout)["models"][0]["shadow"] == {"version": 1, "share": 0.5}
+    assert "version 1 is served (shadow of 50%)" in said(run("models", "remove", "m", 1, "--yes", status=1))
+    assert run("models", "shadow", "m", "--off").stdout == "m's shadow: none\n"
+
+
+IMPOSSIBLE: list[tuple[tuple[str, ...], str]] = [
+    (("split", "m", "1"), "'1' is no VERSION=SHARE, such as 2=10%"),
+    (("split", "m", "1=ten"), "'ten' is no share; write 10% or 0.1"),
+    (("split", "m", "1=10"), "the share of version 1 must be above 0% and at most 100%, not 1000%"),
+    (("split", "m", "3=10%"), "version 3 is promoted and answers already"),
+    (("split", "m", "9=10%"), "has no version 9; it has 1, 2, 3"),
+    (("split", "n", "1=10%"), "there is no model 'n'; there are m"),
+    (("shadow", "m", "3"), "version 3 is promoted"),
+    (("shadow", "m", "1", "--share", "0"), "the share of the shadow must be above 0%"),
+]
+
+
+def test_traffic_that_cannot_be_is_told(run: Run, store: ModelStore) -> None:
+    for arguments, told in IMPOSSIBLE:
+        assert told in said(run("models", *arguments, status=1))
+
+
+def test_a_split_or_a_shadow_must_be_told_or_ended(run: Run, store: ModelStore) -> None:
+    assert "give VERSION=SHARE, such as 2=10%, or --off" in run("models", "split", "m", status=2).stderr
+    assert "give a VERSION, or --off" in run("models", "shadow", "m", 1, "--off", status=2).stderr
 
 
 def test_verify_checks_everything_and_fails_where_a_version_is_refused(run: Run, store: ModelStore, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
+        self.answering: dict[str, set[int]] = {}
 
     def model_loaded(self, name: str, version: int) -> None:
         self.events.append(("loaded", name, version))
@@ -32,6 +34,12 @@ class Recorder:
 
     def model_gone(self, name: str) -> None:
         self.events.append(("gone", name))
+
+    def model_answering(self, name: str, versions: Collection[int]) -> None:
+        self.answering[name] = set(versions)
+
+    def model_split(self, name: str, version: int, share: float) -> None:
+        self.events.append(("split", name, version, share))
 
 
 def break_version(saved: Saved) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from app.errors import StoreError
-from app.store import ModelStore, Saved, Serving, disk, save
+from app.store import ModelStore, Saved, Serving, Shadow, disk, save
 from tests.store.helpers import ROWS, names_in
 
 Publish = Callable[..., Saved]
@@ -76,6 +76,89 @@ def test_served_are_the_promoted_the_labelled_and_the_one_before(catalog: ModelS
         catalog.unlabel("m", "champion")
 
 
+def test_split_and_shadow_are_kept_and_served(catalog: ModelStore, publish: Publish) -> None:
+    for _ in range(5):
+        publish()
+    catalog.split("m", {2: 0.1, 1: 0.25}, sticky="X-User")
+    catalog.shadow("m", Shadow(3, 0.5))
+    serving = ModelStore(catalog.root).serving("m")
+    assert (serving.split, serving.sticky, serving.shadow) == ({2: 0.1, 1: 0.25}, "X-User", Shadow(3, 0.5))
+    assert serving.served == (5, 2, 1, 3, 4)
+    assert serving.roles(2) == ["10% of the split"]
+    assert serving.roles(3) == ["shadow of 50%"]
+    assert catalog.shadow("m", None).shadow is None
+    assert catalog.split("m", {}).served == (5, 4)
+
+
+def test_a_serving_file_of_before_there_were_splits_is_read(catalog: ModelStore, publish: Publish) -> None:
+    publish()
+    older = b'{"promoted": 1, "history": [1], "labels": {}, "split": {}, "shadow": null, "latest": 1}'
+    for content in (older, b'{"promoted": 1, "history": [1]}'):
+        (catalog.root / "m" / "serving.json").write_bytes(content)
+        assert catalog.serving("m").split == {}
+        assert catalog.serving("m").sticky == "X-Session-Id"
+        assert catalog.serving("m").shadow is None
+
+
+def test_what_is_promoted_leaves_the_split_and_the_shadow(catalog: ModelStore, publish: Publish) -> None:
+    for _ in range(3):
+        publish()
+    catalog.split("m", {1: 0.1, 2: 0.2})
+    catalog.shadow("m", Shadow(2))
+    serving = catalog.promote("m", 1)
+    assert (serving.split, serving.shadow) == ({2: 0.2}, Shadow(2))
+    catalog.split("m", {2: 0.2, 3: 0.1})
+    # A version that is saved and promoted meanwhile leaves the others their shares.
+    publish()
+    assert catalog.serving("m").split == {2: 0.2, 3: 0.1}
+    catalog.rollback("m")
+    serving = catalog.rollback("m")
+    assert (serving.promoted, serving.split, serving.shadow) == (3, {2: 0.2}, Shadow(2))
+    serving = catalog.rollback("m")
+    assert (serving.promoted, serving.split, serving.shadow) == (2, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        ({9: 0.1}, "has no version 9; it has 1, 2, 3"),
+        ({3: 0.1}, "version 3 is promoted and answers already; name other versions"),
+        ({1: 0.0}, "the share of version 1 must be above 0% and at most 100%, not 0%"),
+        ({1: float("nan")}, "the share of version 1 must be above 0%"),
+        ({1: 1.5}, "at most 100%, not 150%"),
+        ({1: 0.6, 2: 0.5}, "the shares add up to 110%"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused(
+    catalog: ModelStore, publish: Publish, split: dict[int, float], told: str
+) -> None:
+    for _ in range(3):
+        publish()
+    with pytest.raises(StoreError, match=told):
+        catalog.split("m", split)
+    with pytest.raises(StoreError, match="'X Y' cannot be a header's name"):
+        catalog.split("m", {1: 0.1}, sticky="X Y")
+    with pytest.raises(StoreError, match="version 3 is promoted"):
+        catalog.shadow("m", Shadow(3))
+
+
+def test_without_a_promoted_version_there_is_nothing_to_split(catalog: ModelStore, publish: Publish) -> None:
+    publish(promote=False)
+    with pytest.raises(StoreError, match="no version is promoted"):
+        catalog.split("m", {1: 0.1})
+
+
+def test_a_version_with_traffic_is_neither_pruned_nor_removed(catalog: ModelStore, publish: Publish) -> None:
+    for _ in range(5):
+        publish()
+    catalog.split("m", {1: 0.1})
+    catalog.shadow("m", Shadow(2))
+    assert catalog.prune("m", 0) == [3]
+    for version, role in ((1, "10% of the split"), (2, "shadow of 100%")):
+        with pytest.raises(StoreError, match=rf"version {version} is served \({role}\)"):
+            catalog.remove("m", version)
+
+
 def test_pruning_keeps_the_newest_and_what_is_served(catalog: ModelStore, publish: Publish) -> None:
     for _ in range(6):
         publish()
@@ -114,7 +197,15 @@ def test_a_removed_model_is_gone_and_its_numbers_never_come_again(catalog: Model
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b'{"promoted": "1", "history": []}', b'{"promoted": 1, "history": 3}', b'{"promoted":'],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"promoted": "1", "history": []}',
+        b'{"promoted": 1, "history": 3}',
+        b'{"promoted":',
+        b'{"promoted": 1, "history": [], "split": {"x": 1}}',
+    ],
 )
 def test_a_damaged_serving_file_is_told_and_mended_by_promoting(
     catalog: ModelStore, publish: Publish, content: bytes

@@ -124,4 +124,4 @@ def test_texts_are_seen_through_what_is_put_around_a_pipeline() -> None:
     calibrated = CalibratedClassifierCV(pipeline, cv=2, ensemble=False)
     model = FixedThresholdClassifier(calibrated, threshold=0.3).fit(texts, [1, 0] * 6)
     found = find_fitted(model, pd.DataFrame({"text": texts}))
-    assert found.X == texts
+    assert texts == found.X

@@ -1,0 +1,74 @@
+"""The bodies of administrators' requests: what they ask to be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.errors import InvalidRows
+from app.store import Shadow
+from app.store.serving import STICKY
+from app.wire import json_body
+
+_MOST_DIGITS = 9
+
+
+def version(body: bytes) -> int:
+    """Read the version to promote; raises InvalidRows, as all here do, where the body does not say so."""
+    told = '{"version": N} with the number of a version'
+    return _number(_fields(body, told).get("version"), told)
+
+
+def label(body: bytes) -> tuple[str, int | None]:
+    """Read a label and the version that it is for; None takes the label away."""
+    told = '{"label": "canary", "version": N}, with null as the version to take the label away'
+    fields = _fields(body, told)
+    name = fields.get("label")
+    if not isinstance(name, str) or "version" not in fields:
+        raise InvalidRows(f"the body must be {told}")
+    return name, None if fields["version"] is None else _number(fields["version"], told)
+
+
+def split(body: bytes) -> tuple[dict[int, float], str | None]:
+    """Read the shares of a split by version, and the header that keeps callers on theirs."""
+    told = '{"split": {"2": 0.1}, "sticky": "X-Session-Id"}: shares by version, and a header or null for chance'
+    fields = _fields(body, told)
+    shares, sticky = fields.get("split"), fields.get("sticky", STICKY)
+    if not isinstance(shares, dict) or not (sticky is None or isinstance(sticky, str)):
+        raise InvalidRows(f"the body must be {told}")
+    return {_key(key, told): _share(share, told) for key, share in shares.items()}, sticky
+
+
+def shadow(body: bytes) -> Shadow | None:
+    """Read which version answers unseen, and what share of the requests; None ends it."""
+    told = '{"version": N, "share": 0.5}, with null as the version to end it; the share is 1 unless it is given'
+    fields = _fields(body, told)
+    if "version" not in fields:
+        raise InvalidRows(f"the body must be {told}")
+    if fields["version"] is None:
+        return None
+    return Shadow(_number(fields["version"], told), _share(fields.get("share", 1), told))
+
+
+def _fields(body: bytes, told: str) -> dict[str, Any]:
+    document = json_body.parse(body)
+    if not isinstance(document, dict):
+        raise InvalidRows(f"the body must be {told}")
+    return document
+
+
+def _number(value: Any, told: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRows(f"the body must be {told}")
+    return value
+
+
+def _key(key: str, told: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) <= _MOST_DIGITS):
+        raise InvalidRows(f"{key[:40]!r} is no version's number; the body must be {told}")
+    return int(key)
+
+
+def _share(value: Any, told: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InvalidRows(f"a share must be a number above 0 and at most 1; the body must be {told}")
+    return float(value)
