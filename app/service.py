@@ -7,12 +7,15 @@ response; everything about predicting is here, to be read from top to bottom.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from app import wire
 from app.engines import Answer
-from app.errors import InvalidRows, NotFound, ServiceError, TooLarge
+from app.errors import DeadlineExceeded, InvalidRows, NotFound, ServiceError, TooLarge
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
@@ -173,16 +176,18 @@ class Service:
         if model.signature.container != "texts":
             raise NotFound(f"model {model.name!r} takes no text; ask {model.name}/predict")
         decoded = wire.decode_texts(call.content_type, call.body, model.signature, self.settings.max_rows)
-        labels = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
         scores = None
         if "predict_proba" in model.signature.outputs:
             scores = self._run(model, decoded.batch, "predict_proba", _output_of(model, "predict_proba"))
+        labels = _most_probable(model, scores) if scores is not None and model.names_most_probable else None
+        if labels is None:
+            labels = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
         return Reply(wire.encode_labels(labels, scores, decoded.form), wire.JSON, _model_headers(model))
 
     def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs) -> Answer:
         _check_answer_size(output, batch.rows)
         try:
-            answer = model.engine.run(batch, method)
+            answer = self._computed(model, batch, method)
         except ServiceError:
             raise
         except ValueError as fault:
@@ -198,6 +203,28 @@ class Service:
             raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
         self.metrics.rows_predicted(model.name, batch.rows)
         return answer
+
+    def _computed(self, model: LoadedModel, batch: Batch, method: str) -> Answer:
+        """Ask the engine; of a slow model a part of the rows at a time, until nobody waits for the answer any more."""
+        at_once = model.rows_at_once or batch.rows
+        if batch.rows <= at_once:
+            return model.engine.run(batch, method)
+        end = time.monotonic() + self.settings.request_timeout
+        parts = []
+        for part in batch.split(at_once):
+            if time.monotonic() > end:
+                seconds = self.settings.request_timeout
+                raise DeadlineExceeded(f"{batch.rows} rows take longer than {seconds:g} seconds; send fewer at a time")
+            parts.append(model.engine.run(part, method))
+        return np.concatenate(parts)
+
+
+def _most_probable(model: LoadedModel, scores: Answer) -> Answer | None:
+    output = model.signature.outputs["predict_proba"]
+    if not isinstance(output, Output) or output.classes is None or isinstance(scores, list):
+        return None
+    labels: Answer = np.array(output.classes)[scores.argmax(axis=1)]
+    return labels
 
 
 def _reply(asked: _Asked, answer: Answer) -> Reply:

@@ -12,7 +12,7 @@ from typing import Any
 
 import joblib
 
-from app.engines import ChosenEngine, LazySklearnEngine, log_fallback, rebuild
+from app.engines import ChosenEngine, LazySklearnEngine, log_fallback, rebuild, text_classifier
 from app.errors import StoreError, VersionRefused
 from app.settings import Settings
 from app.signature import Signature
@@ -58,6 +58,17 @@ class LoadedModel:
         cost = costs.get(method) if isinstance(costs, dict) else None
         call = cost.get("call") if isinstance(cost, dict) else None
         return call / 1e6 if isinstance(call, int | float) else 0.0
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """How many rows may be computed before a request's deadline is looked at; None where all of them may."""
+        rows = self.manifest.engine.get("rows_at_once")
+        return rows if isinstance(rows, int) else None
+
+    @property
+    def names_most_probable(self) -> bool:
+        """Whether ``predict`` names the class of the greatest ``predict_proba``: one call is enough for both."""
+        return not self.manifest.is_pickled
 
     @property
     def signature(self) -> Signature:
@@ -115,7 +126,11 @@ def load_version(
         raise VersionRefused(mismatch)
     content = read_verified(folder, manifest)
     engine, native = rebuild(
-        manifest.engine, manifest.signature, content, lambda: _unpickle(folder, content, warn=not mismatch), fell_back
+        manifest.engine,
+        manifest.signature,
+        content,
+        lambda: _unpickle(folder, content, warn=not mismatch) if manifest.is_pickled else _build(manifest, content),
+        fell_back,
     )
     check_golden(engine, manifest.signature, manifest.golden)
     check_forms(engine, manifest.signature, manifest.golden)
@@ -152,13 +167,18 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
             raise VersionRefused(
                 f"{path} is not the file that was saved: its SHA-256 is {digest}, the manifest says {entry.sha256}"
             )
-    if MODEL_FILE not in content:
+    if manifest.is_pickled and MODEL_FILE not in content:
         raise VersionRefused(f"the manifest lists no {MODEL_FILE}")
     return content
 
 
 def version_mismatch(manifest: Manifest) -> str | None:
-    """Say how the installed scikit-learn differs from the one that fitted a version, or return None."""
+    """Say how the installed scikit-learn differs from the one that fitted a version, or return None.
+
+    No release of transformers is known to answer otherwise than another: the golden rows tell.
+    """
+    if not manifest.is_pickled:
+        return None
     fitted, installed = manifest.library.get("scikit-learn"), installed_versions()["scikit-learn"]
     if fitted == installed:
         return None
@@ -185,3 +205,14 @@ def _unpickle(folder: Path, content: dict[str, bytes], *, warn: bool) -> Any:
         raise
     except Exception as fault:
         raise VersionRefused(f"{MODEL_FILE} cannot be loaded: {type(fault).__name__}: {fault}") from fault
+
+
+def _build(manifest: Manifest, content: dict[str, bytes]) -> Any:
+    try:
+        return text_classifier.build(content, batch=int(manifest.engine["batch"]))
+    except MemoryError:
+        raise
+    except StoreError as fault:
+        raise VersionRefused(str(fault)) from fault
+    except Exception as fault:
+        raise VersionRefused(f"the model cannot be built: {type(fault).__name__}: {fault}") from fault
