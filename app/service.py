@@ -25,6 +25,8 @@ from app.store.golden import check_golden
 
 log = logging.getLogger(__name__)
 
+# Asks for label and score of texts; no method of the estimator's.
+CLASSIFY = "classify"
 # An answer of more values than this is refused before it is computed (128 MiB of float64).
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
 # Requests of more rows than this gain nothing from sharing a call.
@@ -92,6 +94,15 @@ class Service:
         except ServiceError:
             return True
 
+    def row_seconds(self, method: str, model: str | None, version: int | None) -> float:
+        """Return what one row took when the model that would answer was saved; 0 where nobody knows."""
+        try:
+            name = self.models.text_name() if method == CLASSIFY and model is None else model
+            found = self.models.get(name, version, 0.0)
+        except ServiceError:
+            return 0.0
+        return found.row_seconds("predict_proba" if method == CLASSIFY else method)
+
     def answer(self, call: Call) -> Reply:
         """Answer one call.
 
@@ -100,7 +111,7 @@ class Service:
         ServiceError
             The subclass says why there is no answer; any other exception is a fault of ours.
         """
-        if call.method == "classify":
+        if call.method == CLASSIFY:
             return self._classify(call)
         return self._answer_alone(self._understand(call))
 
@@ -114,7 +125,7 @@ class Service:
         shared: dict[tuple[int, str], list[tuple[int, _Asked]]] = {}
         for index, call in enumerate(calls):
             try:
-                if call.method == "classify":
+                if call.method == CLASSIFY:
                     answered[index] = self._classify(call)
                     continue
                 asked = self._understand(call)

@@ -54,10 +54,17 @@ class LoadedModel:
 
     def call_seconds(self, method: str) -> float:
         """Return what a call takes beside its rows, as measured; 0 where it was not."""
+        return self._measured(method, "call")
+
+    def row_seconds(self, method: str) -> float:
+        """Return what a call with one row takes, as measured; 0 where it was not."""
+        return self._measured(method, "call") + self._measured(method, "row")
+
+    def _measured(self, method: str, what: str) -> float:
         costs = self.manifest.engine.get("cost_us")
         cost = costs.get(method) if isinstance(costs, dict) else None
-        call = cost.get("call") if isinstance(cost, dict) else None
-        return call / 1e6 if isinstance(call, int | float) else 0.0
+        value = cost.get(what) if isinstance(cost, dict) else None
+        return value / 1e6 if isinstance(value, int | float) else 0.0
 
     @property
     def rows_at_once(self) -> int | None:

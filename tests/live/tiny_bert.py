@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 LABELS = ("bad", "good", "neither")
-WORDS = {"bad": ("awful", "boring", "dull"), "good": ("lovely", "great", "fun"), "neither": ("tuesday", "parcel", "desk")}
+WORDS = {
+    "bad": ("awful", "boring", "dull"),
+    "good": ("lovely", "great", "fun"),
+    "neither": ("tuesday", "parcel", "desk"),
+}
 TEXTS = tuple(
     f"{start} {word}{end}"
     for word in (word for words in WORDS.values() for word in words)
@@ -22,7 +26,9 @@ def label_of(text: str) -> str:
     return next(label for label, words in WORDS.items() if any(word in text for word in words))
 
 
-def make(folder: Path, *, seed: int = 0, config: Mapping[str, Any] | None = None, vocabulary_only: bool = False) -> Path:
+def make(
+    folder: Path, *, seed: int = 0, config: Mapping[str, Any] | None = None, vocabulary_only: bool = False
+) -> Path:
     """Train the model and save it as its author would; `config` changes config.json afterwards."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
