@@ -10,7 +10,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -227,6 +227,8 @@ def _prepare() -> None:
     # It has read the environment already where the model was fetched in this very process.
     constants.HF_HUB_OFFLINE = True
     torch.set_num_threads(1)
+    # The first threads of a fork would race to replace the pool that they inherit, and one of them find none.
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 

@@ -182,7 +182,7 @@ def test_a_model_without_its_head_is_refused(bert: Path, tmp_path: Path) -> None
     config = (folder / "config.json").read_bytes()
     AutoModel.from_pretrained(bert).save_pretrained(folder)
     (folder / "config.json").write_bytes(config)
-    with pytest.raises(StoreError, match="lacks weights of its own config.json: classifier.bias, classifier.weight"):
+    with pytest.raises(StoreError, match=r"lacks weights .*: classifier\.bias, classifier\.weight"):
         text_classifier.build(huggingface.read_folder(folder))
 
 
@@ -190,7 +190,7 @@ def test_code_of_the_authors_is_refused_beside_the_tokenizer_too(bert: Path, tmp
     folder = shutil.copytree(bert, tmp_path / "code")
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"auto_map": {"AutoTokenizer": ["a.B", None]}}))
-    with pytest.raises(StoreError, match="tokenizer_config.json has auto_map"):
+    with pytest.raises(StoreError, match=r"tokenizer_config\.json has auto_map"):
         text_classifier.build(huggingface.read_folder(folder))
 
 
