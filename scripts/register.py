@@ -57,6 +57,8 @@ def main(**given: Any) -> None:
     try:
         revision = given.pop("revision")
         if given["file"].is_dir() or revision is not None or _is_hub_name(given["file"]):
+            if given["code"] is not None:
+                raise StoreError("a Hugging Face model brings no code; leave out --code")
             _register_classifier(given["file"], given["name"], given["sample"], revision, promote=given["promote"])
         else:
             _register_estimator(**given)
@@ -81,7 +83,8 @@ def _register_estimator(  # noqa: PLR0913  # the command's options, by name
     from app.store.sample_files import read_rows
 
     if sample is None:
-        raise StoreError(f"{file.name} needs a --sample: a file with a few rows like those it was fitted on")
+        needs = "needs a --sample: a file with a few rows like those it was fitted on"
+        raise StoreError(f"{file.name} {needs}" if file.exists() else f"there is no file and no folder {file}")
     settings = Settings.from_environ()
     catalog = store.ModelStore(settings.model_store)
     catalog.folder(name)

@@ -28,6 +28,7 @@ ENGINE = "transformers"
 # Where a version keeps the model's files.
 FOLDER = "transformers"
 CONFIG = f"{FOLDER}/config.json"
+_SETTINGS = f"{FOLDER}/tokenizer_config.json"
 LIBRARIES = ("transformers", "tokenizers", "torch", "safetensors")
 # How far probabilities may be from those of another processor, relative to their size. They are float32 arithmetic
 # through a dozen layers: other vector instructions moved those of a 12-layer BERT, its weights sharpened until its
@@ -153,16 +154,21 @@ def check_config(config: Any) -> None:
         raise StoreError("config.json must number its labels from 0, each with a name of its own (id2label)")
 
 
-def check_no_code(file: str, value: Any) -> None:
+def check_no_code(file: str, document: Any) -> None:
     """Refuse a parsed JSON file that leads to code of somebody's, at whatever depth; raises StoreError."""
-    if isinstance(value, dict):
+    left = [document]
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        if not isinstance(value, dict):
+            continue
+        left += value.values()
         for key, inner in value.items():
             if key in _REFUSED and inner:
                 raise StoreError(f"{file} has {key}: the model {_REFUSED[key]}")
             if key in _ATTENTION and inner not in _KNOWN_ATTENTION:
                 raise StoreError(f"{file} has {key} {inner!r}; eager and sdpa are the ones of transformers' own")
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        check_no_code(file, inner)
 
 
 def parse(name: str, content: bytes) -> Any:
@@ -184,9 +190,7 @@ def build(files: dict[str, bytes], *, batch: int = 1) -> TextClassifier:
         The libraries are missing, or the files are not those of a text classifier with all its weights.
     """
     check_installed()
-    for name in [path for path in files if path.endswith(".json")]:
-        parsed = parse(name, files[name])
-        check_config(parsed) if name == CONFIG else check_no_code(PurePosixPath(name).name, parsed)
+    check_config(parse(CONFIG, files[CONFIG]))
     _prepare()
     with warnings.catch_warnings():
         # The libraries warn of each other's old ways; nobody here can mend them.
@@ -237,6 +241,8 @@ def _read_small_files(files: Mapping[str, bytes]) -> tuple[Any, Any]:
     """Return config and tokenizer. transformers reads them from a folder: one that nobody else can write to."""
     from transformers import AutoConfig, AutoTokenizer
 
+    if _SETTINGS in files:
+        check_no_code(PurePosixPath(_SETTINGS).name, parse(_SETTINGS, files[_SETTINGS]))
     with tempfile.TemporaryDirectory(prefix="tokenizer-") as folder:
         for path, content in files.items():
             if path.startswith(f"{FOLDER}/") and not path.endswith(_WEIGHTS):

@@ -59,8 +59,9 @@ def fetch(name: str, revision: str | None) -> Path:
     """
     if revision is None or not _COMMIT.fullmatch(revision):
         raise StoreError(
-            f"{name} on the hub may change from day to day; name the commit with --revision and its 40 hexadecimal "
-            f"digits; the newest one: python -c \"import huggingface_hub as h; print(h.model_info('{name}').sha)\""
+            f"there is no folder {name} here; if it is a model on the hub, name the commit with --revision and its "
+            "40 hexadecimal digits, as a name alone may stand for another model tomorrow; the newest one: "
+            f"python -c \"import huggingface_hub as h; print(h.model_info('{name}').sha)\""
         )
     text_classifier.check_installed()
     from huggingface_hub import snapshot_download

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -31,6 +32,7 @@ from app.store import huggingface, upkeep
 from app.store.catalog import ModelStore
 
 ASKED = ["it was lovely", "We had such a boring day, and that is all that there is to say of it", "a parcel", ""]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 LONG = "what a great " + "day " * 500
 
 
@@ -315,6 +317,23 @@ def test_a_model_of_the_hub_is_read_as_it_was_at_its_commit(
 
 
 # Real workers
+
+
+def test_readmes_commands_serve_a_model(
+    bert: Path, tmp_path: Path, gunicorn: Callable[..., Server], pipeline: Any
+) -> None:
+    need("curl")
+    for name, target in {".venv": sys.prefix, "scripts": ROOT / "scripts", "my-bert": bert}.items():
+        (tmp_path / name).symlink_to(target)
+    block = re.search(r"^.*pip install -r requirements-transformers.txt\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert block, "README has no commands for such a model"
+    register, ask = block[1].strip().splitlines()
+    environ = {**os.environ, "MODEL_STORE": str(tmp_path / "store")}
+    subprocess.run(register, shell=True, cwd=tmp_path, env=environ, capture_output=True, check=True)
+    server = gunicorn(WEB_CONCURRENCY="1")
+    line = ask.replace("localhost:8000", f"localhost:{server.port}")
+    done = subprocess.run(line, shell=True, capture_output=True, check=True)
+    assert [json.loads(done.stdout)] == pipeline("what a lovely day")
 
 
 def save_words(root: Path) -> None:

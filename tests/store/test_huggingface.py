@@ -118,7 +118,10 @@ def test_where_the_libraries_are_missing_one_line_says_how_to_install_them(
 
 @pytest.mark.parametrize("revision", [None, "main", "0" * 39])
 def test_a_name_on_the_hub_without_a_commit_is_refused_with_the_command_that_names_one(revision: str | None) -> None:
-    with pytest.raises(StoreError, match=r"name the commit with --revision .* print\(h.model_info\('owner/name'\).sha"):
+    with pytest.raises(
+        StoreError,
+        match=r"name the commit with --revision .*; the newest one: .* print\(h.model_info\('owner/name'\).sha",
+    ):
         fetch("owner/name", revision)
 
 
