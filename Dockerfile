@@ -5,12 +5,16 @@
 #   docker run --read-only --tmpfs /tmp -p 8000:8000 -v models:/models model-as-a-service
 #   docker run ... model-as-a-service serve                               on port 8080
 #   docker run ... model-as-a-service python scripts/train.py --dataset wine
+#   docker build --build-arg REQUIREMENTS=requirements-transformers.txt .     serves Hugging Face models too;
+#                                          PIP_EXTRA_INDEX_URL names where torch's build for processors is found
 #
 # Any Debian-like image with Python 3.11 or later and pip will do as BASE_IMAGE.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS packages
-COPY requirements.txt /tmp/requirements.txt
+ARG REQUIREMENTS=requirements.txt
+ARG PIP_EXTRA_INDEX_URL
+COPY ${REQUIREMENTS} /tmp/requirements.txt
 # --without-pip: the base image's own pip installs, so that none is left in the environment.
 RUN python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir -r /tmp/requirements.txt

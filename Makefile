@@ -10,7 +10,7 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve train test test-live lint lock up down clean
+.PHONY: help install serve train test test-live test-transformers lint lock up down clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,17 +38,28 @@ test: $(VENV)/.installed-dev ## run the tests, but for the live ones
 test-live: $(VENV)/.installed-dev ## run the tests that start real gunicorn, nginx and containers
 	$(BIN)/python -m pytest tests/live $(ARGS)
 
+# An environment of its own: the libraries of Hugging Face models are large, and nothing else needs them.
+.venv-transformers/.installed: requirements-dev.txt requirements-transformers.txt scripts/install.sh
+	@PYTHON="$(PYTHON)" sh scripts/install.sh .venv-transformers requirements-dev.txt
+	@PYTHON="$(PYTHON)" sh scripts/install.sh .venv-transformers requirements-transformers.txt
+	@touch $@
+
+test-transformers: .venv-transformers/.installed ## run the tests of Hugging Face models, in .venv-transformers
+	LIVE_REQUIRE=transformers .venv-transformers/bin/python -m pytest tests/live/test_transformers.py $(ARGS)
+
 lint: $(VENV)/.installed-dev ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Both files keep their first lines (the comment) and, unless ARGS=--upgrade, the pins that still fit.
+# The files keep their first lines (the comment) and, unless ARGS=--upgrade, the pins that still fit.
 lock: $(VENV)/.installed-dev ## rewrite requirements*.txt from pyproject.toml (ARGS=--upgrade for newer ones)
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q uv
 	@UV="$(BIN)/uv" sh scripts/lock.sh requirements.txt "--extra arrow" $(ARGS)
 	@UV="$(BIN)/uv" sh scripts/lock.sh requirements-dev.txt "--extra arrow --extra dev" $(ARGS)
+	@UV="$(BIN)/uv" sh scripts/lock.sh requirements-transformers.txt \
+		"--extra arrow --extra transformers --constraint requirements-dev.txt" $(ARGS)
 
 # `docker compose` where the plugin is there, else the older `docker-compose`.
 COMPOSE = $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -61,5 +72,5 @@ down: ## stop the containers; the models stay in their volume
 	@exec $(COMPOSE) down $(ARGS)
 
 clean: ## remove .venv and caches; models stay
-	rm -rf "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+	rm -rf "$(VENV)" .venv-transformers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+import numpy as np
+
 from app import wire
 from app.engines import Answer
-from app.errors import InvalidRows, NotFound, ServiceError, TooLarge
+from app.errors import DeadlineExceeded, InvalidRows, NotFound, ServiceError, TooLarge
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
@@ -26,6 +28,8 @@ from app.store.live import Version
 
 log = logging.getLogger(__name__)
 
+# Asks for label and score of texts; no method of the estimator's.
+CLASSIFY = "classify"
 # An answer of more values than this is refused before it is computed (128 MiB of float64).
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
 # Requests of more rows than this gain nothing from sharing a call.
@@ -107,6 +111,15 @@ class Service:
         except ServiceError:
             return True
 
+    def row_seconds(self, method: str, model: str | None, version: int | None) -> float:
+        """Return what one row took when the model that would answer was saved; 0 where nobody knows."""
+        try:
+            name = self.models.text_name() if method == CLASSIFY and model is None else model
+            found = self.models.get(name, version, 0.0)
+        except ServiceError:
+            return 0.0
+        return found.row_seconds("predict_proba" if method == CLASSIFY else method)
+
     def answer(self, call: Call) -> Reply:
         """Answer one call.
 
@@ -115,7 +128,7 @@ class Service:
         ServiceError
             The subclass says why there is no answer; any other exception is a fault of ours.
         """
-        if call.method == "classify":
+        if call.method == CLASSIFY:
             return self._classify(call)
         return self._answer_alone(self._understand(call))
 
@@ -129,7 +142,7 @@ class Service:
         shared: dict[tuple[int, str], list[tuple[int, _Asked]]] = {}
         for index, call in enumerate(calls):
             try:
-                if call.method == "classify":
+                if call.method == CLASSIFY:
                     answered[index] = self._classify(call)
                     continue
                 asked = self._understand(call)
@@ -212,10 +225,7 @@ class Service:
             raise NotFound(f"model {model.name!r} takes no text; ask {model.name}/predict")
         try:
             decoded = wire.decode_texts(call.content_type, call.body, model.signature, self.settings.max_rows)
-            labels = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
-            scores = None
-            if "predict_proba" in model.signature.outputs:
-                scores = self._run(model, decoded.batch, "predict_proba", _output_of(model, "predict_proba"), 0)
+            labels, scores = self._classified(model, decoded.batch)
         except Exception as error:
             self._count_failure(model, error)
             raise
@@ -224,12 +234,23 @@ class Service:
             self.shadows.ask(shadow, model, "predict", decoded.batch, labels)
         return Reply(body, wire.JSON, _model_headers(model))
 
+    def _classified(self, model: LoadedModel, batch: Batch) -> tuple[Answer, Answer | None]:
+        """Return the labels of texts, and their probabilities where the model gives any."""
+        scores = None
+        if "predict_proba" in model.signature.outputs:
+            scores = self._run(model, batch, "predict_proba", _output_of(model, "predict_proba"))
+            if model.names_most_probable and (labels := _most_probable(model, scores)) is not None:
+                return labels, scores
+        # One request, whatever it takes to answer it.
+        requests = 1 if scores is None else 0
+        return self._run(model, batch, "predict", _output_of(model, "predict"), requests), scores
+
     def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs, requests: int = 1) -> Answer:
         """Ask the engine about the rows of so many requests."""
         _check_answer_size(output, batch.rows)
         started = time.perf_counter()
         try:
-            answer = model.engine.run(batch, method)
+            answer = self._computed(model, batch, method)
         except ServiceError:
             raise
         except ValueError as fault:
@@ -245,6 +266,28 @@ class Service:
             raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
         self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
         return answer
+
+    def _computed(self, model: LoadedModel, batch: Batch, method: str) -> Answer:
+        """Ask the engine; of a slow model a part of the rows at a time, until nobody waits for the answer any more."""
+        at_once = model.rows_at_once or batch.rows
+        if batch.rows <= at_once:
+            return model.engine.run(batch, method)
+        end = time.monotonic() + self.settings.request_timeout
+        parts = []
+        for part in batch.split(at_once):
+            if time.monotonic() > end:
+                seconds = self.settings.request_timeout
+                raise DeadlineExceeded(f"{batch.rows} rows take longer than {seconds:g} seconds; send fewer at a time")
+            parts.append(model.engine.run(part, method))
+        return np.concatenate(parts)
+
+
+def _most_probable(model: LoadedModel, scores: Answer) -> Answer | None:
+    output = model.signature.outputs["predict_proba"]
+    if not isinstance(output, Output) or output.classes is None or isinstance(scores, list):
+        return None
+    labels: Answer = np.array(output.classes)[scores.argmax(axis=1)]
+    return labels
 
 
 def _part(answer: Answer, start: int, end: int) -> Answer:

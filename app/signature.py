@@ -6,7 +6,7 @@ anything, and obeyed by ``engines`` when they hand rows over. It holds no rule o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -194,6 +194,16 @@ class Batch:
 
     rows: int
     data: Array | dict[str, Array] | list[str]
+
+    def split(self, rows: int) -> Iterator[Batch]:
+        """Yield the rows in batches of at most `rows` of them, in order."""
+        for start in range(0, self.rows, rows):
+            end = min(start + rows, self.rows)
+            data: Any = self.data
+            if isinstance(data, dict):
+                yield Batch(end - start, {name: values[start:end] for name, values in data.items()})
+            else:
+                yield Batch(end - start, data[start:end])
 
     @classmethod
     def join(cls, batches: Sequence[Batch]) -> Batch:

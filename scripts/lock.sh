@@ -15,7 +15,8 @@ cp "$file" "$work/pins.txt"
     --no-emit-index-url --no-emit-find-links $extras "$@" -o "$work/pins.txt" pyproject.toml
 {
     sed -n '/^#/p' "$file"
-    grep -v -e '^#' -e '^ *$' -e '^-' "$work/pins.txt"
+    # A service computes on the processor: torch's build for that needs nothing of these.
+    grep -v -e '^#' -e '^ *$' -e '^-' -e '^nvidia-' -e '^cuda-' -e '^triton==' "$work/pins.txt"
 } >"$work/new.txt"
 cat "$work/new.txt" >"$file"
 echo "$file: $(grep -c '==' "$file") pins"

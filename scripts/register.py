@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _checkout  # noqa: F401
 import click
+
+if TYPE_CHECKING:
+    from app.store import ModelStore, Saved
 
 _EXAMPLES = """
 \b
@@ -14,20 +17,23 @@ Examples
   python scripts/register.py mine.joblib --name mine --sample x.npy
   python scripts/register.py churn.pkl --name churn --sample rows.csv --code helpers.py
   python scripts/register.py spam.joblib --name spam --sample texts.txt --no-promote
+  python scripts/register.py my-bert/ --name tone
+  python scripts/register.py owner/name --revision 40-digits-of-a-commit --name tone
 
-Loading such a file runs whatever is in it: register only files that you trust.
+Loading a joblib file runs whatever is in it: register only files that you trust. Of a Hugging Face model only
+numbers are loaded (safetensors), never code.
 """
 
 
 @click.command(epilog=_EXAMPLES, context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]})
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE|FOLDER|HUB-NAME")
 @click.option("--name", required=True, help="The model's name in the store.")
 @click.option(
     "--sample",
     type=click.Path(path_type=Path),
-    required=True,
     metavar="FILE",
-    help="Rows like those it was fitted on: NPY, NPZ, CSV, TSV, Parquet, JSON, JSON lines, or lines of text.",
+    help="Rows like those it was fitted on: NPY, NPZ, CSV, TSV, Parquet, JSON, JSON lines, or lines of text. "
+    "A Hugging Face model does without.",
 )
 @click.option(
     "--code",
@@ -35,33 +41,50 @@ Loading such a file runs whatever is in it: register only files that you trust.
     metavar="FILE.py",
     help="The functions and classes that the model refers to; the file is run whenever the model is loaded.",
 )
+@click.option("--revision", metavar="SHA", help="The commit of a model on the Hugging Face hub.")
 @click.option("--promote/--no-promote", default=True, show_default=True, help="Whether it answers from now on.")
 @click.option("--allow-version-mismatch", is_flag=True, help="Take a file fitted with another scikit-learn.")
 def main(**given: Any) -> None:
-    """Register the fitted estimator in FILE (joblib or pickle, compressed or not) as a version of a model.
+    """Register a model that was fitted elsewhere as a version of a model.
 
-    The sample says what rows the model takes, and how it must answer some of them after every load.
-    Only files that you trust: loading one runs whatever is in it.
+    FILE holds a fitted estimator (joblib or pickle, compressed or not); FOLDER a Hugging Face text classifier, as
+    save_pretrained writes it with its tokenizer; HUB-NAME is one on the hub. The sample says what rows the model
+    takes, and how it must answer some of them after every load.
     """
     from app.errors import StoreError
     from app.settings import SettingsError
 
     try:
-        _register(**given)
+        revision = given.pop("revision")
+        if given["file"].is_dir() or revision is not None or _is_hub_name(given["file"]):
+            if given["code"] is not None:
+                raise StoreError("a Hugging Face model brings no code; leave out --code")
+            _register_classifier(given["file"], given["name"], given["sample"], revision, promote=given["promote"])
+        else:
+            _register_estimator(**given)
     except (StoreError, SettingsError) as fault:
         click.echo(f"error: {' '.join(str(fault).split())}", err=True)
         raise SystemExit(1) from None
 
 
-def _register(  # noqa: PLR0913  # the command's options, by name
-    *, file: Path, name: str, sample: Path, code: Path | None, promote: bool, allow_version_mismatch: bool
+def _is_hub_name(path: Path) -> bool:
+    from app.store.huggingface import is_hub_name
+
+    return is_hub_name(path)
+
+
+def _register_estimator(  # noqa: PLR0913  # the command's options, by name
+    *, file: Path, name: str, sample: Path | None, code: Path | None, promote: bool, allow_version_mismatch: bool
 ) -> None:
     from app import store
+    from app.errors import StoreError
     from app.settings import Settings
     from app.store.foreign import read_foreign
     from app.store.sample_files import read_rows
-    from app.store.showing import curl_line, describe
 
+    if sample is None:
+        needs = "needs a --sample: a file with a few rows like those it was fitted on"
+        raise StoreError(f"{file.name} {needs}" if file.exists() else f"there is no file and no folder {file}")
     settings = Settings.from_environ()
     catalog = store.ModelStore(settings.model_store)
     catalog.folder(name)
@@ -82,14 +105,43 @@ def _register(  # noqa: PLR0913  # the command's options, by name
         feature_names=rows.fitted.feature_names,
         code=code,
     )
+    _tell(catalog, saved, settings.port)
+
+
+def _register_classifier(source: Path, name: str, sample: Path | None, revision: str | None, *, promote: bool) -> None:
+    from app import store
+    from app.engines import text_classifier
+    from app.settings import Settings
+    from app.store import huggingface
+    from app.store.sample_files import read_rows
+
+    settings = Settings.from_environ()
+    catalog = store.ModelStore(settings.model_store)
+    catalog.folder(name)
+    folder = source if source.is_dir() else huggingface.fetch(str(source), revision)
+    files = huggingface.read_folder(folder)
+    classifier = text_classifier.build(dict(files), batch=text_classifier.BATCH)
+    texts = huggingface.DEFAULT_TEXTS if sample is None else read_rows(sample, classifier).fitted.X
+    data = {"source": source.name if source.is_dir() else f"{source}@{revision}", "rows": len(texts)}
+    saved = huggingface.save_classifier(
+        files, name, classifier=classifier, texts=texts, root=settings.model_store, promote=promote, data=data
+    )
+    click.echo(f"texts are cut after {classifier.max_tokens} tokens")
+    _tell(catalog, saved, settings.port)
+
+
+def _tell(catalog: ModelStore, saved: Saved, port: int) -> None:
+    from app.store.showing import curl_line, describe
+
+    name = saved.name
     manifest = catalog.manifest(name, saved.version)
     click.echo(f"found {describe(manifest)}")
     click.echo(f"saved {name} version {saved.version} in {saved.path}")
-    if not promote:
+    if not saved.promoted:
         click.echo(f"not promoted; to promote it: python scripts/models.py promote {name} {saved.version}")
         return
     click.echo("promoted; ask it, once it is served:")
-    click.echo(curl_line(manifest, f"http://127.0.0.1:{settings.port}"))
+    click.echo(curl_line(manifest, f"http://127.0.0.1:{port}"))
 
 
 if __name__ == "__main__":

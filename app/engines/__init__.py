@@ -8,9 +8,10 @@ labels alone, since its trees are float32, and a large dependency).
 from app.engines.base import Answer, Engine
 from app.engines.choice import choose, log_fallback, quickest, rebuild
 from app.engines.chosen import ChosenEngine, LazySklearnEngine
-from app.engines.native import SklearnEngine
+from app.engines.native import SKLEARN, SklearnEngine
 
 __all__ = [
+    "SKLEARN",
     "Answer",
     "ChosenEngine",
     "Engine",

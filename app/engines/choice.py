@@ -17,9 +17,9 @@ import numpy as np
 
 from app.engines import families, state
 from app.engines.base import Engine, Form
-from app.engines.chosen import SIZES, SKLEARN, Choice, ChosenEngine, Deferred, LazySklearnEngine
+from app.engines.chosen import SIZES, Choice, ChosenEngine, Deferred, LazySklearnEngine
 from app.engines.gate import Remembering, Verdict, judge, row_independent
-from app.engines.native import SklearnEngine
+from app.engines.native import SKLEARN, SklearnEngine
 from app.engines.table import NotReplayed
 from app.signature import Batch, Signature
 
@@ -51,7 +51,9 @@ class Chosen:
     files: dict[str, bytes]
 
 
-def choose(estimator: Any, signature: Signature, sample: Batch, random: Collection[str] = ()) -> Chosen:
+def choose(
+    estimator: Any, signature: Signature, sample: Batch, random: Collection[str] = (), *, native: str = SKLEARN
+) -> Chosen:
     """Build, judge and time the forms of a fitted estimator.
 
     Parameters
@@ -64,8 +66,10 @@ def choose(estimator: Any, signature: Signature, sample: Batch, random: Collecti
         Up to some hundreds of rows like those it was fitted on.
     random
         The methods whose answers are random: scikit-learn answers these.
+    native
+        The library whose answers they are, where it is another.
     """
-    native = SklearnEngine(estimator, signature)
+    own = SklearnEngine(estimator, signature, native)
     forms, why_none = _forms_of(estimator, signature)
     content = None
     rebuilt = next((form for form in forms if form.state is not None), None)
@@ -73,11 +77,11 @@ def choose(estimator: Any, signature: Signature, sample: Batch, random: Collecti
         content = state.dump(rebuilt.state)
     # Extreme rows overflow; what matters is whether the answers agree.
     with np.errstate(all="ignore"):
-        trials = _Trials(native, signature, forms, sample)
+        trials = _Trials(own, signature, forms, sample)
         for method in signature.methods:
             trials.run(method, [] if method in random else forms)
     trials.settle()
-    engine = ChosenEngine(trials.choice, forms, native)
+    engine = ChosenEngine(trials.choice, forms, own)
     used = {name for sizes in trials.choice.values() for name in sizes.values()}
     files = {state.FILE: content} if content is not None and rebuilt is not None and rebuilt.name in used else {}
     few = _tiled(sample, min(_INDEPENDENT_ROWS, sample.rows))
@@ -88,6 +92,7 @@ def choose(estimator: Any, signature: Signature, sample: Batch, random: Collecti
             method: method not in random and row_independent(engine, method, few) for method in signature.methods
         },
         "cost_us": trials.costs,
+        "native": native,
     }
     return Chosen(engine, record | ({"why_not": why_none} if why_none else {}), files)
 
@@ -145,26 +150,27 @@ def rebuild(
         place; in any thread, and later too where a form is built when it is first asked.
     """
     choice: Choice = record["choice"] if isinstance(record.get("choice"), Mapping) else {}
-    native = LazySklearnEngine(load, signature)
+    native = str(record.get("native", SKLEARN))
+    own = LazySklearnEngine(load, signature, native)
     forms: list[Form] = []
     if state.FILE in files:
         forms += _tried(lambda: [families.of(signature).rebuild(state.load(files[state.FILE]), signature)])
-    there = {form.name for form in forms} | {SKLEARN}
+    there = {form.name for form in forms} | {native}
 
     @cache
     def built() -> list[Form]:
-        return _tried(lambda: families.of(signature).forms(native.estimator, signature))
+        return _tried(lambda: families.of(signature).forms(own.estimator, signature))
 
     if any(name not in there for sizes in choice.values() for size, name in sizes.items() if size != "bulk"):
         forms += [form for form in built() if form.name not in there]
     else:
         # Large batches alone can wait for scikit-learn: a service of small ones starts without it.
-        late = {(sizes["bulk"], method) for method, sizes in choice.items() if sizes.get("bulk", SKLEARN) not in there}
+        late = {(sizes["bulk"], method) for method, sizes in choice.items() if sizes.get("bulk", native) not in there}
         forms += [Form(name, {method: Deferred(built, name, method, fell_back)}) for name, method in sorted(late)]
-    engine = ChosenEngine(choice, forms, native)
+    engine = ChosenEngine(choice, forms, own)
     for name in engine.fallbacks:
         fell_back(name)
-    return engine, native
+    return engine, own
 
 
 def _tried(build: Callable[[], list[Form]]) -> list[Form]:
@@ -207,8 +213,8 @@ class _Trials:
         found: dict[str, dict[str, float]] = {}
         times = self._times(self._native, method, batches)
         for size, taken in times.items():
-            found.setdefault(size, {})[SKLEARN] = taken
-        self.candidates.append(_told(SKLEARN, method, Verdict(None, 0.0), times))
+            found.setdefault(size, {})[self._native.name] = taken
+        self.candidates.append(_told(self._native.name, method, Verdict(None, 0.0), times))
         for form in forms:
             kernel = form.kernels.get(method)
             if kernel is None:
@@ -240,7 +246,7 @@ class _Trials:
                 size: self._fastest(found, self._lean if lean and size != "bulk" else None)
                 for size, found in sizes.items()
             }
-            self.choice[method] = {size: best.get(size, (SKLEARN, 0.0))[0] for size in SIZES}
+            self.choice[method] = {size: best.get(size, (self._native.name, 0.0))[0] for size in SIZES}
             self.costs[method] = _cost({size: taken for size, (_, taken) in best.items()})
 
     @staticmethod

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from app.engines.base import Answer, Doubt, Engine, Form, Kernel
-from app.engines.native import SklearnEngine
+from app.engines.native import SKLEARN, SklearnEngine
 from app.signature import Batch, Signature
 
 log = logging.getLogger(__name__)
-
-SKLEARN = "sklearn"
 
 # From so many rows on, a batch is one of the size `bulk`.
 BULK_ROWS = 512
@@ -32,11 +30,12 @@ class LazySklearnEngine:
         Returns the fitted estimator; called once.
     signature
         The model's signature.
+    name
+        The library that answers, where it is another.
     """
 
-    name = SKLEARN
-
-    def __init__(self, load: Callable[[], Any], signature: Signature) -> None:
+    def __init__(self, load: Callable[[], Any], signature: Signature, name: str = SKLEARN) -> None:
+        self.name = name
         self._load: Callable[[], Any] | None = load
         self._signature = signature
         self._lock = threading.Lock()
@@ -63,7 +62,7 @@ class LazySklearnEngine:
             if self._engine is None:
                 assert self._load is not None  # noqa: S101  # it goes with the first load
                 self._estimator = self._load()
-                self._engine = SklearnEngine(self._estimator, self._signature)
+                self._engine = SklearnEngine(self._estimator, self._signature, self.name)
                 # It holds the bytes of the file, as many as the estimator's own.
                 self._load = None
             return self._engine
@@ -130,7 +129,7 @@ class ChosenEngine:
             (method, size): (name, by_name.get((name, method)))
             for method, sizes in choice.items()
             for size, name in sizes.items()
-            if name != SKLEARN
+            if name != native.name
         }
         self.fallbacks = tuple(sorted({name for name, kernel in chosen.values() if kernel is None}))
         self._one, self._many, self._bulk = self._by_size = [

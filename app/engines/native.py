@@ -14,6 +14,8 @@ from app.signature import Array, Batch, Input, Signature
 if TYPE_CHECKING:
     import pandas as pd
 
+SKLEARN = "sklearn"
+
 # A sparse answer of more values than this is refused rather than made dense (128 MiB of float64).
 MAX_DENSE_VALUES = 16 * 1024 * 1024
 
@@ -23,12 +25,11 @@ _PLAIN = ("number", "integer", "boolean", "any")
 
 
 class SklearnEngine:
-    """Asks the fitted estimator, in the container it was fitted on."""
+    """Asks the fitted estimator, in the container it was fitted on; `name` is the library that answers."""
 
-    name = "sklearn"
-
-    def __init__(self, estimator: Any, signature: Signature) -> None:
+    def __init__(self, estimator: Any, signature: Signature, name: str = SKLEARN) -> None:
         run_on_one_core(estimator)
+        self.name = name
         self._estimator = estimator
         self._signature = signature
 

@@ -225,9 +225,15 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
 
     def is_short(self, request: Request, target: Target | None) -> bool:
         """Tell whether a request may be answered inline: expected to be short, and with nothing to wait for."""
-        if target is not None and self.service is not None and not self.service.is_loaded(target.model, target.version):
+        if target is None or self.service is None:
+            return self.pace.is_short(request, target)
+        if not self.service.is_loaded(target.model, target.version):
             return False
-        return self.pace.is_short(request, target)
+        return self.pace.is_short(request, target, self.measured)
+
+    def measured(self, target: Target) -> float:
+        """Return what one row took when the model was saved, in seconds."""
+        return self.service.row_seconds(target.method, target.model, target.version) if self.service else 0.0
 
     def fair_seconds(self, started: float) -> float:
         """Return the seconds since `started`, shared among those who had the interpreter in turns meanwhile.

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 SAMPLE_ROWS = 512
 
 
-def make_golden(estimator: Any, engine: Engine, signature: Signature, sample: Sample) -> Golden:
+def make_golden(
+    estimator: Any, engine: Engine, signature: Signature, sample: Sample, rtol: float | None = None
+) -> Golden:
     """Record the answers for a few rows, and prove that the service's way to ask gives the estimator's own.
 
     Raises
@@ -49,13 +51,13 @@ def make_golden(estimator: Any, engine: Engine, signature: Signature, sample: Sa
             own = as_arrays(getattr(estimator, method)(sample.few()))
         if difference(answer, engine.run(batch, method)) is not None:
             random.append(method)
-        elif (told := difference(answer, own)) is not None:
+        elif (told := difference(answer, own, rtol=rtol)) is not None:
             raise StoreError(
                 f"{type(estimator).__name__}.{method} answers the sample's rows differently when they come as JSON: "
                 f"{told}; give the sample in the very container and dtypes that the estimator was fitted on"
             )
         outputs[method] = _plain(answer)
-    return Golden(rows, outputs, tuple(random))
+    return Golden(rows, outputs, tuple(random), rtol)
 
 
 def check_golden(engine: Engine, signature: Signature, golden: Golden) -> None:
@@ -70,7 +72,8 @@ def check_golden(engine: Engine, signature: Signature, golden: Golden) -> None:
         except Exception as fault:
             raise VersionRefused(f"{method} of the golden rows raises {type(fault).__name__}: {fault}") from fault
         told = _other_kind(answer, signature.outputs.get(method))
-        told = told or difference(answer, _restored(expected, answer), values=method not in golden.random)
+        values = method not in golden.random
+        told = told or difference(answer, _restored(expected, answer), values=values, rtol=golden.rtol)
         if told is not None:
             raise VersionRefused(f"{method} of the golden rows is not what it was when the model was saved: {told}")
 
@@ -119,10 +122,10 @@ def golden_batch(signature: Signature, rows: list[Any]) -> Batch:
     return from_rows(signature, rows)
 
 
-def difference(answer: Answer, expected: Answer, *, values: bool = True) -> str | None:
+def difference(answer: Answer, expected: Answer, *, values: bool = True, rtol: float | None = None) -> str | None:
     """Say how two answers differ under the exactness contract, or return None where they agree.
 
-    Without `values` only shapes are compared.
+    Without `values` only shapes are compared. `rtol` takes the place of the contract's own where it is given.
     """
     parts = answer if isinstance(answer, list) else [answer]
     others = expected if isinstance(expected, list) else [expected]
@@ -131,18 +134,19 @@ def difference(answer: Answer, expected: Answer, *, values: bool = True) -> str 
     for part, other in zip(parts, others, strict=True):
         if part.shape != other.shape:
             return f"shape {part.shape} instead of {other.shape}"
-        wrong = np.argwhere(~agreeing(part, other)) if values else np.empty(0)
+        wrong = np.argwhere(~agreeing(part, other, rtol)) if values else np.empty(0)
         if len(wrong):
             where = tuple(wrong[0].tolist())
             return f"{part[where]!r} instead of {other[where]!r} in row {where[0]}"
     return None
 
 
-def agreeing(answer: Array, expected: Array) -> npt.NDArray[np.bool_]:
+def agreeing(answer: Array, expected: Array, rtol: float | None = None) -> npt.NDArray[np.bool_]:
     """Compare value by value: labels exactly, numbers within the tolerances."""
     if answer.dtype.kind != "f" or expected.dtype.kind not in "fiu":
         return np.asarray(answer.astype(object) == expected.astype(object), dtype=bool)
-    rtol = RTOL if answer.dtype == np.float64 else max(RTOL, EPSILONS * float(np.finfo(answer.dtype).eps))
+    if rtol is None:
+        rtol = RTOL if answer.dtype == np.float64 else max(RTOL, EPSILONS * float(np.finfo(answer.dtype).eps))
     close = np.isclose(answer, expected, rtol=rtol, atol=ATOL)
     # The manifest writes infinities as null, which is read as NaN.
     return np.asarray(close | (~np.isfinite(answer) & ~np.isfinite(expected)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import joblib
 
-from app.engines import ChosenEngine, LazySklearnEngine, log_fallback, rebuild
+from app.engines import ChosenEngine, LazySklearnEngine, log_fallback, rebuild, text_classifier
 from app.errors import StoreError, VersionRefused
 from app.settings import Settings
 from app.signature import Signature
@@ -60,10 +60,28 @@ class LoadedModel:
 
     def call_seconds(self, method: str) -> float:
         """Return what a call takes beside its rows, as measured; 0 where it was not."""
+        return self._measured(method, "call")
+
+    def row_seconds(self, method: str) -> float:
+        """Return what a call with one row takes, as measured; 0 where it was not."""
+        return self._measured(method, "call") + self._measured(method, "row")
+
+    def _measured(self, method: str, what: str) -> float:
         costs = self.manifest.engine.get("cost_us")
         cost = costs.get(method) if isinstance(costs, dict) else None
-        call = cost.get("call") if isinstance(cost, dict) else None
-        return call / 1e6 if isinstance(call, int | float) else 0.0
+        value = cost.get(what) if isinstance(cost, dict) else None
+        return value / 1e6 if isinstance(value, int | float) else 0.0
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """How many rows may be computed before a request's deadline is looked at; None where all of them may."""
+        rows = self.manifest.engine.get("rows_at_once")
+        return rows if isinstance(rows, int) else None
+
+    @property
+    def names_most_probable(self) -> bool:
+        """Whether ``predict`` names the class of the greatest ``predict_proba``: one call is enough for both."""
+        return not self.manifest.is_pickled
 
     @cached_property
     def signature(self) -> Signature:
@@ -121,7 +139,11 @@ def load_version(
         raise VersionRefused(mismatch)
     content = read_verified(folder, manifest)
     engine, native = rebuild(
-        manifest.engine, manifest.signature, content, lambda: _unpickle(folder, content, warn=not mismatch), fell_back
+        manifest.engine,
+        manifest.signature,
+        content,
+        lambda: _unpickle(folder, content, warn=not mismatch) if manifest.is_pickled else _build(manifest, content),
+        fell_back,
     )
     check_golden(engine, manifest.signature, manifest.golden)
     check_forms(engine, manifest.signature, manifest.golden)
@@ -143,7 +165,7 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         A file cannot be read now.
     """
     content = {path: _read_checked(folder, path, entry) for path, entry in manifest.files.items()}
-    if MODEL_FILE not in content:
+    if manifest.is_pickled and MODEL_FILE not in content:
         raise VersionRefused(f"the manifest lists no {MODEL_FILE}")
     return content
 
@@ -187,7 +209,12 @@ def _read_checked(folder: Path, path: str, entry: FileEntry) -> bytes:
 
 
 def version_mismatch(manifest: Manifest) -> str | None:
-    """Say how the installed scikit-learn differs from the one that fitted a version, or return None."""
+    """Say how the installed scikit-learn differs from the one that fitted a version, or return None.
+
+    No release of transformers is known to answer otherwise than another: the golden rows tell.
+    """
+    if not manifest.is_pickled:
+        return None
     fitted, installed = manifest.library.get("scikit-learn"), installed_versions()["scikit-learn"]
     if fitted == installed:
         return None
@@ -214,3 +241,14 @@ def _unpickle(folder: Path, content: dict[str, bytes], *, warn: bool) -> Any:
         raise
     except Exception as fault:
         raise VersionRefused(f"{MODEL_FILE} cannot be loaded: {type(fault).__name__}: {fault}") from fault
+
+
+def _build(manifest: Manifest, content: dict[str, bytes]) -> Any:
+    try:
+        return text_classifier.build(content, batch=int(manifest.engine["batch"]))
+    except MemoryError:
+        raise
+    except StoreError as fault:
+        raise VersionRefused(str(fault)) from fault
+    except Exception as fault:
+        raise VersionRefused(f"the model cannot be built: {type(fault).__name__}: {fault}") from fault

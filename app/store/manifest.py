@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from app.engines import text_classifier
 from app.errors import VersionRefused
 from app.signature import Signature
 
@@ -22,9 +23,9 @@ CODE_FOLDER = "code"
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that a pickle depends on."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+def installed_versions(libraries: Sequence[str] = _LIBRARIES) -> dict[str, str]:
+    """Return the versions of Python and of `libraries`, by default those that a pickle depends on."""
+    versions = {name: importlib.metadata.version(name) for name in libraries}
     return {"python": platform.python_version()} | versions
 
 
@@ -56,11 +57,13 @@ class Golden:
     rows: the rows as JSON values, by position; strings for ``texts``.
     outputs: the expected answers by method, as nested lists; NaN and infinities are None.
     random: the methods that answered twice differently, of which only shape and dtype are checked.
+    rtol: how far numbers may be from those, relative to their size; None for the exactness contract.
     """
 
     rows: list[Any]
     outputs: dict[str, Any]
     random: tuple[str, ...] = ()
+    rtol: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,11 @@ class Manifest:
         """The methods the estimator answers."""
         return self.signature.methods
 
+    @property
+    def is_pickled(self) -> bool:
+        """Whether it is an estimator in a pickle, rather than a Hugging Face model."""
+        return text_classifier.CONFIG not in self.files
+
     def to_json(self) -> bytes:
         """Return the bytes of ``manifest.json``."""
         document = {
@@ -112,7 +120,8 @@ class Manifest:
                 "rows": self.golden.rows,
                 "outputs": self.golden.outputs,
                 "random": list(self.golden.random),
-            },
+            }
+            | ({} if self.golden.rtol is None else {"rtol": self.golden.rtol}),
         }
         return dump_json(document)
 
@@ -145,7 +154,7 @@ class Manifest:
                 metrics=document["metrics"],
                 data=document["data"],
                 engine=document["engine"],
-                golden=Golden(golden["rows"], golden["outputs"], tuple(golden["random"])),
+                golden=Golden(golden["rows"], golden["outputs"], tuple(golden["random"]), golden.get("rtol")),
             )
         except (ValueError, TypeError, KeyError, AttributeError) as fault:
             raise VersionRefused(f"{FILE} is damaged: {type(fault).__name__}: {fault}") from fault

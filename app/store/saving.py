@@ -10,17 +10,18 @@ from typing import Any
 
 import joblib
 
-from app.engines import SklearnEngine, choose
+from app.engines import SKLEARN, SklearnEngine, choose
 from app.errors import StoreError
 from app.settings import Settings
+from app.signature import Signature
 from app.store import bundle, disk
 from app.store.catalog import ModelStore
 from app.store.containers import as_fitted
 from app.store.golden import check_golden, make_golden, sample_batch
 from app.store.inference import infer_signature, infer_task
-from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
+from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Golden, Manifest, dump_json
 from app.store.manifest import FILE as MANIFEST_FILE
-from app.store.samples import take_sample
+from app.store.samples import Sample, take_sample
 
 # Given a manifest, makes files to keep with the version: their contents by name.
 Attach = Callable[[Manifest], Mapping[str, bytes]]
@@ -93,26 +94,21 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     estimator, content = _as_served(estimator, bundled)
     fitted = as_fitted(estimator, X)
     sample = take_sample(fitted.X, feature_names or fitted.feature_names)
-    signature = infer_signature(estimator, sample)
-    engine = SklearnEngine(estimator, signature)
-    golden = make_golden(estimator, engine, signature, sample)
-    check_golden(engine, signature, golden)
-    chosen = choose(estimator, signature, sample_batch(signature, sample, golden), golden.random)
-    check_golden(chosen.engine, signature, golden)
-    files = {MODEL_FILE: content, **chosen.files}
+    proven = prove(estimator, sample)
+    files = {MODEL_FILE: content, **proven.files}
     if bundled is not None:
         files[f"{CODE_FOLDER}/{bundled.source.name}"] = bundled.content
 
     draft = Manifest(
         name=name,
         version=0,
-        task=task or infer_task(estimator, sample.container, signature.methods),
-        signature=signature,
-        golden=golden,
+        task=task or infer_task(estimator, sample.container, proven.signature.methods),
+        signature=proven.signature,
+        golden=proven.golden,
         files=entries(files),
         metrics=dict(metrics or {}),
         data=dict(data or {"source": "save", "rows": len(sample)}),
-        engine=chosen.record,
+        engine=proven.engine,
     )
     attached = {} if attachments is None else _attached(attachments, draft)
 
@@ -128,6 +124,41 @@ def _attached(attachments: Attach, draft: Manifest) -> dict[str, bytes]:
         if path in (*draft.files, MANIFEST_FILE) or not path or Path(path).name != path:
             raise StoreError(f"an attachment cannot be called {path!r}; it needs a plain name of its own")
     return attached
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What was found out of an estimator by asking it: the parts of its manifest.
+
+    Attributes
+    ----------
+    files: the contents of the files that its engines are built from again, by path.
+    """
+
+    signature: Signature
+    golden: Golden
+    engine: dict[str, Any]
+    files: dict[str, bytes]
+
+
+def prove(estimator: Any, sample: Sample, *, native: str = SKLEARN, rtol: float | None = None) -> Proven:
+    """Find out what an estimator takes and gives, how it must answer a few rows, and which engines answer so too.
+
+    `native` is the library whose estimator it is, `rtol` how far its golden rows may be off on another machine.
+
+    Raises
+    ------
+    StoreError
+        It gives no answers for the sample.
+    """
+    signature = infer_signature(estimator, sample)
+    engine = SklearnEngine(estimator, signature, native)
+    golden = make_golden(estimator, engine, signature, sample, rtol)
+    check_golden(engine, signature, golden)
+    rows = sample_batch(signature, sample, golden)
+    chosen = choose(estimator, signature, rows, golden.random, native=native)
+    check_golden(chosen.engine, signature, golden)
+    return Proven(signature, golden, chosen.record, chosen.files)
 
 
 def _as_served(estimator: Any, bundled: bundle.Bundle | None) -> tuple[Any, bytes]:

@@ -132,6 +132,11 @@ def recheck(catalog: ModelStore, name: str, version: int, *, promote: bool = Fal
     """
     folder = catalog.path(name, version)
     old = catalog.manifest(name, version)
+    if not old.is_pickled:
+        raise StoreError(
+            f"{name} version {version} is a Hugging Face model: its golden rows are checked at every load, under "
+            "whichever transformers is installed; there is nothing to recheck"
+        )
     if version_mismatch(old) is None:
         return None
     files, attached = read_verified(folder, old), read_attachments(folder, old)
