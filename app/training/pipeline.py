@@ -11,7 +11,7 @@ from app.memory import return_free_memory
 from app.store.showing import curl_line
 from app.training.data import read_table
 from app.training.datasets import read_dataset
-from app.training.errors import TrainingError
+from app.training.errors import TrainingError, about
 from app.training.evaluation import MAIN_METRIC, Metrics, evaluate, evaluate_baseline, row_losses
 from app.training.fitting import Fitter
 from app.training.layout import Wanted
@@ -59,7 +59,8 @@ def train(options: Options, progress: Progress) -> Outcome:
     problem = make_problem(table, recipe, options)
     progress.found(problem)
     table = table.without_rows()
-    problem, split = split_rows(problem, options.test_size, options.seed, drawn=recipe.drawn_split)
+    with about(table.source):
+        problem, split = split_rows(problem, options.test_size, options.seed, drawn=recipe.drawn_split)
     return_free_memory()
     model = recipe.build(problem, options, len(split.y_train))
     fitter = Fitter(recipe, options, progress.say)
@@ -100,22 +101,23 @@ def read_source(options: Options, recipe: Recipe) -> Table:
 
 def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
     """Leave out what was asked to be, let the recipe choose, and frame the problem it is for."""
-    if options.target is not None and options.target in (options.group, options.time):
-        raise TrainingError(f"{options.target!r} cannot be the target and what rows are split by")
-    table = mark_table(table, options.group, options.time)
-    dropped = [name for name in options.drop if name != options.group]
-    table = drop_columns(table, dropped) if dropped else table
     if recipe.task and options.task not in (None, recipe.task):
         raise TrainingError(f"the recipe {recipe.name} is for {recipe.task}, not {options.task}")
-    table, target = recipe.prepare(table, options.target)
-    problem = frame_problem(
-        table,
-        target,
-        recipe.task or options.task,
-        keep_all=recipe.container is not None,
-        as_texts=recipe.container == "texts",
-    )
-    check_problem(recipe, problem)
+    if options.target is not None and options.target in (options.group, options.time):
+        raise TrainingError(f"{options.target!r} cannot be the target and what rows are split by")
+    with about(table.source):
+        table = mark_table(table, options.group, options.time)
+        dropped = [name for name in options.drop if name != options.group]
+        table = drop_columns(table, dropped) if dropped else table
+        table, target = recipe.prepare(table, options.target)
+        problem = frame_problem(
+            table,
+            target,
+            recipe.task or options.task,
+            keep_all=recipe.container is not None,
+            as_texts=recipe.container == "texts",
+        )
+        check_problem(recipe, problem)
     return problem
 
 
