@@ -27,7 +27,7 @@ _seconds = click.option(
 
 @click.group(context_settings=_HELP)
 def main() -> None:
-    """Measure this service; all but `memory` and `soak` need wrk, and two cores that do nothing else.
+    """Measure this service; all but `memory`, `million` and `soak` need wrk, and two cores that do nothing else.
 
     Compare ratios within one run only: the figures move with the machine.
     """
@@ -129,6 +129,15 @@ def memory() -> None:
     from benchmarks import limits
 
     _tell(limits.memory())
+
+
+@main.command(context_settings=_HELP)
+@click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
+def million(rows: int) -> None:
+    """Train on a million rows of 20 columns, and weigh the command's memory against the data."""
+    from benchmarks.million import million
+
+    _tell(million(rows))
 
 
 @main.command(context_settings=_HELP)

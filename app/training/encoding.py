@@ -114,7 +114,7 @@ def _transcode(stream: Stream, text: Stream, encoding: str, source: str) -> None
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
     except LookupError as fault:
         raise TrainingError(
-            f"--encoding: there is no encoding {encoding!r}; there are utf-8, latin-1, cp1252"
+            f"--encoding: there is no encoding {encoding!r}; there are utf-8, latin-1, cp1252 and more"
         ) from fault
     line = 1
     try:

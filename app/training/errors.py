@@ -1,5 +1,19 @@
-"""What a user can get wrong when training."""
+"""What training says when it cannot go on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class TrainingError(Exception):
-    """The data or the options cannot be trained on; the message is one line: what, where, what would be right."""
+    """The data or the options cannot be trained on; the message is one line for the user."""
+
+
+@contextmanager
+def about(source: str) -> Iterator[None]:
+    """Begin what is said of the data with the file's name, unless it begins so already."""
+    try:
+        yield
+    except TrainingError as fault:
+        if str(fault).startswith(source):
+            raise
+        raise TrainingError(f"{source}: {fault}") from fault

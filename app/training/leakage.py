@@ -104,16 +104,13 @@ def _predict_by_tree(train: pd.Series[Any], test: pd.Series[Any], y_train: Targe
 
 
 def _as_numbers(train: pd.Series[Any], test: pd.Series[Any]) -> list[npt.NDArray[np.float64]]:
-    """Return both columns as shape (n, 1): numbers as they are, dates as seconds, categories as codes."""
-    if types.is_datetime64_dtype(train.dtype):
-        train, test = ((column - pd.Timestamp(0)).dt.total_seconds() for column in (train, test))
-    elif not types.is_numeric_dtype(train.dtype):
+    """Return both columns as shape (n, 1): the ranks of numbers and dates, the codes of categories."""
+    if not types.is_datetime64_dtype(train.dtype) and not types.is_numeric_dtype(train.dtype):
         codes = {value: code for code, value in enumerate(train.dropna().unique())}
         train, test = (column.map(codes) for column in (train, test))
-    # A tree takes numbers of 32 bits.
-    most = float(np.finfo(np.float32).max)
-    numbers = (column.to_numpy(dtype=np.float64, na_value=np.nan) for column in (train, test))
-    return [column.clip(-most, most).reshape(-1, 1) for column in numbers]
+    # The order is all that a tree looks at, and of numbers it can hold those of 32 bits only.
+    ranks = pd.concat([train, test]).rank(method="dense").to_numpy(dtype=np.float64, na_value=np.nan).reshape(-1, 1)
+    return [ranks[: len(train)], ranks[len(train) :]]
 
 
 def _keys(X: Rows, problem: Problem) -> Keys:

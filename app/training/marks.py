@@ -114,7 +114,7 @@ def _of_name(name: str) -> np.uint64:
 
 def _whole_column(frame: pd.DataFrame, name: str, option: str) -> pd.Series[Any]:
     if name not in frame:
-        raise TrainingError(f"{option}: there is no column {name!r}; there are {', '.join(map(str, frame.columns))}")
+        raise TrainingError(f"there is no column {name!r}; there are {', '.join(map(str, frame.columns))}")
     missing = frame[name].isna().to_numpy()
     if missing.any():
         raise TrainingError(
@@ -129,8 +129,8 @@ def _as_times(column: pd.Series[Any]) -> npt.NDArray[Any]:
         dates = as_dates(column)
         if dates is None:
             raise TrainingError(
-                f"--time: column {column.name!r} holds {str(column.iloc[0])[:40]!r}; dates such as 2026-11-22 or "
-                "numbers are needed, which have an order"
+                f"--time: column {column.name!r}, row 1 holds {str(column.iloc[0])[:40]!r}; "
+                "dates such as 2026-11-22 or numbers are needed"
             )
         column = dates
     return column.to_numpy() if types.is_datetime64_dtype(column.dtype) else column.to_numpy(dtype=np.float64)

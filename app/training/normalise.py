@@ -54,8 +54,9 @@ def _normalise(column: Any, name: str, source: str) -> pd.Series[Any]:
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _normalise(column.astype(dtype.categories.dtype), name, source)
-    if isinstance(dtype, pd.StringDtype) and dtype == "str":
-        return column
+    if isinstance(dtype, pd.StringDtype) and dtype.na_value is not pd.NA:
+        plain_text: pd.Series[Any] = column
+        return plain_text
     missing = bool(column.isna().any())
     plain: pd.Series[Any] = column
     if types.is_bool_dtype(dtype):

@@ -15,7 +15,7 @@ from app.store.showing import curl_line
 from app.training.balance import balance_classes
 from app.training.data import read_table
 from app.training.datasets import read_dataset
-from app.training.errors import TrainingError
+from app.training.errors import TrainingError, about
 from app.training.evaluation import Answers, Appraisal, Metrics, ask, evaluate, evaluate_baseline, find_intervals
 from app.training.finishing import Told, Wishes, find_finish, read_wishes
 from app.training.fitting import Fitter
@@ -69,9 +69,9 @@ def train(options: Options, progress: Progress) -> Outcome:
     problem = make_problem(table, recipe, options)
     progress.found(problem)
     table = table.without_rows()
-    problem, split = split_rows(
-        problem, options.test_size, options.seed, drawn=recipe.drawn_split and not options.search
-    )
+    drawn = recipe.drawn_split and not options.search
+    with about(table.source):
+        problem, split = split_rows(problem, options.test_size, options.seed, drawn=drawn)
     return_free_memory()
     wishes = read_wishes(options, problem, split.y_train)
     fitter = Fitter(recipe, options, progress.say)
@@ -179,22 +179,23 @@ def read_source(options: Options, recipe: Recipe) -> Table:
 
 def make_problem(table: Table, recipe: Recipe, options: Options) -> Problem:
     """Leave out what was asked to be, let the recipe choose, and frame the problem it is for."""
-    if options.target is not None and options.target in (options.group, options.time):
-        raise TrainingError(f"{options.target!r} cannot be the target and what rows are split by")
-    table = mark_table(table, options.group, options.time)
-    dropped = [name for name in options.drop if name != options.group]
-    table = drop_columns(table, dropped) if dropped else table
     if recipe.task and options.task not in (None, recipe.task):
         raise TrainingError(f"the recipe {recipe.name} is for {recipe.task}, not {options.task}")
-    table, target = recipe.prepare(table, options.target)
-    problem = frame_problem(
-        table,
-        target,
-        recipe.task or options.task,
-        keep_all=recipe.container is not None,
-        as_texts=recipe.container == "texts",
-    )
-    check_problem(recipe, problem)
+    if options.target is not None and options.target in (options.group, options.time):
+        raise TrainingError(f"{options.target!r} cannot be the target and what rows are split by")
+    with about(table.source):
+        table = mark_table(table, options.group, options.time)
+        dropped = [name for name in options.drop if name != options.group]
+        table = drop_columns(table, dropped) if dropped else table
+        table, target = recipe.prepare(table, options.target)
+        problem = frame_problem(
+            table,
+            target,
+            recipe.task or options.task,
+            keep_all=recipe.container is not None,
+            as_texts=recipe.container == "texts",
+        )
+        check_problem(recipe, problem)
     return problem
 
 

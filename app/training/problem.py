@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from app.training.columns import Columns, find_columns
+from app.training.columns import Columns, as_dates, find_columns
 from app.training.errors import TrainingError
 from app.training.marks import Marks, mark_rows
 from app.training.table import Table
@@ -203,6 +203,9 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
     Text, booleans and integers of few values are classes; other numbers are quantities.
     """
     dtype: Any = column.dtype
+    written_dates = task is None and isinstance(dtype, pd.StringDtype) and as_dates(column) is not None
+    if written_dates or types.is_datetime64_dtype(dtype):
+        raise TrainingError(f"the target {column.name!r} holds dates; name another with --target")
     task = task or find_task(column)
     if task == "regression":
         if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype):
@@ -214,9 +217,9 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
         y = column.to_numpy(dtype=np.float64)
         if not np.isfinite(y).all():
             raise TrainingError(f"the target {column.name!r} is infinite in row {int(np.argmin(np.isfinite(y))) + 1}")
+        if len(y) > 1 and (y == y[0]).all():
+            raise TrainingError(f"the target {column.name!r} is {y[0]:g} in every row; there is nothing to learn")
         return y, task
-    if types.is_datetime64_dtype(dtype):
-        raise TrainingError(f"the target {column.name!r} holds dates; name another with --target")
     classes = column.unique()
     if len(classes) < 2:  # noqa: PLR2004  # two classes
         raise TrainingError(

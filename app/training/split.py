@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -27,8 +28,8 @@ _IN_WORDS: dict[Rule, str] = {
 }
 _FEWEST = 2
 _HASHES = 2**64
-# Groups differ in size: a share of held-out rows that is further off than this is told.
-_FAR_OFF = 1.5
+# Further off the share that was asked for than chance brings about, in standard deviations.
+_FAR_OFF = 5
 _NAMES_SHOWN = 5
 _ROWS_PER_WORD = 10
 
@@ -215,9 +216,9 @@ def _hold_out(problem: Problem, marks: Marks, test_size: float) -> tuple[Rule, H
         raise TrainingError(_too_alike(marks, n))
     notes += _lacking(classes, codes[held_out], "held out", "cannot be measured")
     notes += _lacking(classes, codes[~held_out], "to learn from", "cannot be learnt")
-    if rule != "content" and not test_size / _FAR_OFF < n_test / n < test_size * _FAR_OFF:
-        of_what = "groups" if rule == "group" else "rows of the same time"
-        notes.append(f"{n_test / n:.1%} of the rows are held out, not {test_size:.1%}, to keep {of_what} together")
+    if abs(n_test - n * test_size) > _FAR_OFF * math.sqrt(n * test_size * (1 - test_size)):
+        kept = {"group": "groups", "time": "rows of the same time"}.get(rule, "equal rows")
+        notes.append(f"{n_test / n:.1%} of the rows are held out, not {test_size:.1%}, to keep {kept} together")
     return rule, held_out, tuple(notes)
 
 
@@ -290,10 +291,10 @@ def _check_enough(problem: Problem, test_size: float) -> None:
 
 def _too_alike(marks: Marks, n: int) -> str:
     if marks.times is not None:
-        return f"the {n} rows have {len(np.unique(marks.times))} different times, too few to hold the latest ones out"
+        return f"too few different times ({len(np.unique(marks.times))} of {n} rows) to hold the latest rows out"
     if marks.groups is not None:
-        return f"the {n} rows are of {len(np.unique(marks.groups))} groups, too few to hold some out"
-    return f"only {len(np.unique(marks.keys))} of the {n} rows are different ones, too few to hold some out"
+        return f"too few groups ({len(np.unique(marks.groups))} of {n} rows) to hold some out"
+    return f"too few different rows ({len(np.unique(marks.keys))} of {n}) to hold some out"
 
 
 def _folds_by_row(y: Target, task: Task, n_folds: int, seed: int) -> list[tuple[Indices, Indices]]:

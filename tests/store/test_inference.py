@@ -24,7 +24,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from app.signature import Output, Signature
 from app.store import load, save
-from app.store.containers import Fitted, find_fitted
+from app.store.containers import find_fitted
 
 X = np.random.default_rng(2).normal(size=(24, 3))
 Y = np.array(["no", "yes"])[np.arange(24) % 2]
@@ -123,9 +123,5 @@ def test_texts_are_seen_through_what_is_put_around_a_pipeline() -> None:
     pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
     calibrated = CalibratedClassifierCV(pipeline, cv=2, ensemble=False)
     model = FixedThresholdClassifier(calibrated, threshold=0.3).fit(texts, [1, 0] * 6)
-<<<<<<< HEAD
     found = find_fitted(model, pd.DataFrame({"text": texts}))
     assert texts == found.X
-=======
-    assert find_fitted(model, pd.DataFrame({"text": texts})) == Fitted(texts)
->>>>>>> honest

@@ -83,6 +83,13 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"task": "regression"},
         "the target 'y' holds 'a', no numbers; use --task classification, or another --target",
     ),
+    ({"x": [1, 2], "y": ["2024-01-01", "2024-01-02"]}, {}, "the target 'y' holds dates; name another with --target"),
+    ({"x": [1, 2], "y": [0.5, 0.5]}, {}, "the target 'y' is 0.5 in every row; there is nothing to learn"),
+    (
+        {"x": [1, 2], "y": [1e300, 1]},
+        {"task": "classification"},
+        "the target 'y' holds 1e+300, too large a number for a class",
+    ),
     (
         {"x": [1, 2], "y": [0.25, 1]},
         {"task": "classification"},
@@ -117,3 +124,26 @@ def test_dropping_follows_names() -> None:
         drop_columns(table, ["z"])
     with pytest.raises(TrainingError, match="--drop leaves no feature"):
         drop_columns(table, ["a", "b"])
+
+
+@pytest.mark.parametrize(("rare", "told"), [(3, True), (40, False)])
+def test_a_rare_class_is_told(rare: int, told: bool) -> None:
+    notes = frame_problem(table_of(x=np.arange(100) * 1.5, y=["rare"] * rare + ["often"] * (100 - rare))).notes
+    assert any("only 3.0% of the rows (3) are of the class 'rare'" in note for note in notes) is told
+
+
+def test_many_classes_of_like_size_are_not_rare() -> None:
+    assert frame_problem(table_of(x=np.arange(300) * 1.5, y=[f"c{row % 30}" for row in range(300)])).notes == ()
+
+
+@pytest.mark.parametrize(("order", "told"), [(1, True), (-1, False)])
+def test_rows_in_the_order_of_a_date_are_told(order: int, told: bool) -> None:
+    days = pd.date_range("2024-01-01", periods=60)[::order]
+    notes = frame_problem(table_of(day=days, x=np.arange(60) % 7, y=["a", "b"] * 30)).notes
+    assert (
+        notes
+        == (
+            "the rows are in the order of 'day': if later ones are to be predicted from earlier ones, "
+            "--time day holds the latest out",
+        )
+    ) is told
