@@ -6,7 +6,8 @@
 #   docker run ... model-as-a-service serve                               on port 8080
 #   docker run ... model-as-a-service python scripts/train.py --dataset wine
 #   docker build --build-arg REQUIREMENTS=requirements-transformers.txt .     serves Hugging Face models too;
-#                                          PIP_EXTRA_INDEX_URL names where torch's build for processors is found
+#       --build-arg PIP_EXTRA_INDEX_URL=...     names where torch's build for processors is: without, it is one for
+#                                               GPUs on most indexes, and the image of 6 GB
 #
 # Any Debian-like image with Python 3.11 or later and pip will do as BASE_IMAGE.
 ARG BASE_IMAGE=python:3.11-slim-bookworm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.pipeline import make_pipeline
 
+from app import create_app, store
 from app.engines import ChosenEngine
 from app.errors import InvalidRows
 from app.service import Call
+from app.settings import Settings
 from app.signature import Batch
 from tests.conftest import ClientMaker
 
@@ -143,3 +146,18 @@ def test_an_answer_too_wide_is_refused_before_it_is_computed(serve: ClientMaker)
     reply = client.post("/transform", json={"text": ["a"] * 17})
     assert reply.status_code == 413
     assert "send at most 16 rows at a time" in reply.json["detail"]
+
+
+def test_what_a_row_takes_is_known_from_saving(root: Path, iris: tuple[Any, Any]) -> None:
+    saved = store.save(*iris, "m", root=root)
+    service = create_app(Settings(model_store=root), watch=False).extensions["service"]
+    cost = store.ModelStore(root).manifest("m", saved.version).engine["cost_us"]["predict"]
+    assert service.row_seconds("predict", "m", None) == pytest.approx((cost["call"] + cost["row"]) / 1e6)
+    assert service.row_seconds("classify", None, None) == 0.0
+
+
+@pytest.mark.parametrize("data", [np.arange(10.0).reshape(5, 2), {"a": np.arange(5)}, list("abcde")])
+def test_a_batch_is_split_in_order(data: Any) -> None:
+    parts = list(Batch(5, data).split(2))
+    assert [part.rows for part in parts] == [2, 2, 1]
+    assert str(Batch.join(parts).data) == str(data)
