@@ -1,6 +1,6 @@
-"""What is put around a fitted classifier: calibrated probabilities, and a threshold of its own.
+"""What is put around a fitted estimator: calibrated probabilities, a threshold of its own, a transformed target.
 
-Both are scikit-learn's own classes around an estimator, which may be a whole pipeline. Its steps are taken out to
+All are scikit-learn's own classes around an estimator, which may be a whole pipeline. Its steps are taken out to
 the front, so that what is left covers the final estimator alone, whose forms then answer here too.
 """
 
@@ -31,6 +31,8 @@ def inside(estimator: Any) -> Any:
         return estimator.estimator
     if name in _THRESHOLDS:
         return getattr(estimator, "estimator_", estimator.estimator)
+    if name == _TRANSFORMED:
+        return estimator.regressor_
     if name == "CalibratedClassifierCV" and len(estimator.calibrated_classifiers_) == 1:
         return estimator.calibrated_classifiers_[0].estimator
     return None
@@ -44,6 +46,8 @@ def around(estimator: Any, final: Any) -> Any:
     cover = copy(estimator)
     if name in _THRESHOLDS:
         setattr(cover, "estimator_" if hasattr(estimator, "estimator_") else "estimator", final)
+    elif name == _TRANSFORMED:
+        cover.regressor_ = final
     else:
         (member,) = estimator.calibrated_classifiers_
         cover.calibrated_classifiers_ = [copy(member)]
@@ -51,20 +55,22 @@ def around(estimator: Any, final: Any) -> Any:
     # The columns were those before the steps that are taken out.
     for attribute in ("n_features_in_", "feature_names_in_"):
         vars(cover).pop(attribute, None)
-        if hasattr(final, attribute):
+        if hasattr(final, attribute) and not isinstance(getattr(type(cover), attribute, None), property):
             setattr(cover, attribute, getattr(final, attribute))
     return cover
 
 
 def is_cover(estimator: Any) -> bool:
     """Tell whether an estimator is one of those that are put around others."""
-    return _name_of(estimator) in ("CalibratedClassifierCV", *_THRESHOLDS)
+    return _name_of(estimator) in ("CalibratedClassifierCV", _TRANSFORMED, *_THRESHOLDS)
 
 
 def forms(estimator: Any, forms_of: Callable[[Any], Sequence[Form]]) -> list[Form]:
     """Return the forms of a cover from those, by `forms_of`, of what it is put around."""
     if _name_of(estimator) in _THRESHOLDS:
         layers, covered = [_threshold(estimator)], [inside(estimator)]
+    elif _name_of(estimator) == _TRANSFORMED:
+        layers, covered = [_transformed(estimator)], [inside(estimator)]
     else:
         members = estimator.calibrated_classifiers_
         layers, covered = list(map(_calibrators, members)), [member.estimator for member in members]
@@ -101,6 +107,8 @@ def _covered(layers: Sequence[Mapping[str, Any]], members: Sequence[Form]) -> Fo
 def _kernels(layers: Sequence[Mapping[str, Any]], members: Sequence[Kernels]) -> Kernels:
     if layers[0]["kind"] == "threshold":
         return _at_threshold(layers[0], members[0])
+    if layers[0]["kind"] == "transformed":
+        return _back(layers[0], members[0])
     return _calibrated(layers, members)
 
 
@@ -251,3 +259,27 @@ def _at_threshold(layer: Mapping[str, Any], kernels: Kernels) -> Kernels:
         return np.asarray(labels.take(scores >= threshold))
 
     return {"predict": predict, **others}
+
+
+# A target that was transformed
+
+_TRANSFORMED = "TransformedTargetRegressor"
+
+
+def _transformed(estimator: Any) -> dict[str, Any] | None:
+    """Return the state of a target's way back; None where it is none of a function that NumPy has."""
+    inverse: Any = estimator.inverse_func
+    if estimator.transformer is not None or not isinstance(inverse, np.ufunc) or estimator._training_dim != 1:
+        return None
+    name = str(inverse.__name__) if inverse.nin == 1 else ""
+    return {"kind": "transformed", "function": name} if getattr(np, name, None) is inverse else None
+
+
+def _back(layer: Mapping[str, Any], kernels: Kernels) -> Kernels:
+    given, function = kernels["predict"], getattr(np, layer["function"])
+
+    def predict(X: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(function(given(X)))
+
+    return {"predict": predict}

@@ -1,4 +1,4 @@
-"""Calibrated classifiers and thresholds have forms too, which give scikit-learn's own answers."""
+"""Calibrated classifiers, thresholds and transformed targets have forms too, which give scikit-learn's own answers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -109,6 +116,28 @@ def test_covers_of_covers_and_tuned_ones_have_forms() -> None:
     both = FixedThresholdClassifier(calibrated(scaled(forest()), "isotonic"), threshold=0.3)
     assert_forms_agree(both.fit(TWO, TWO_Y), TWO)
     assert_forms_agree(make_pipeline(StandardScaler(), calibrated(forest(), "sigmoid")).fit(TWO, TWO_Y), TWO)
+
+
+@pytest.mark.parametrize("inner", ["ridge", "network", "forest", "histograms"])
+def test_a_target_that_was_transformed_has_forms_that_lead_back(inner: str) -> None:
+    regressors = {
+        "ridge": scaled(Ridge()),
+        "network": scaled(MLPRegressor(hidden_layer_sizes=(8,), max_iter=30, random_state=0)),
+        "forest": RandomForestRegressor(15, random_state=0),
+        "histograms": HistGradientBoostingRegressor(max_iter=15, random_state=0),
+    }
+    y = np.abs(TWO[:, 3]) + TWO_Y
+    model = TransformedTargetRegressor(regressors[inner], func=np.log1p, inverse_func=np.expm1).fit(TWO, y)
+    assert_forms_agree(model, TWO)
+    form = matrix.forms(model, signature_of(model, TWO))[0]
+    if form.state is not None:
+        again = matrix.rebuild(state.load(state.dump(form.state) or b""))
+        assert np.array_equal(again.kernels["predict"](TWO[:1]), form.kernels["predict"](TWO[:1]))
+
+
+def test_a_target_that_was_transformed_by_anothers_code_has_none() -> None:
+    model = TransformedTargetRegressor(Ridge(), transformer=StandardScaler()).fit(TWO, TWO[:, 3])
+    assert matrix.forms(model, signature_of(model, TWO)) == []
 
 
 @pytest.mark.parametrize("method", ["temperature", "sigmoid"])
