@@ -114,7 +114,8 @@ def _drawn(among: Range, rng: np.random.Generator) -> Any:
 
 
 def _moved(among: Range, value: Any, rng: np.random.Generator) -> Any:
-    if isinstance(among, OneOf):
+    # A start may say "sqrt" where a share is drawn otherwise.
+    if isinstance(among, OneOf) or isinstance(value, str):
         return _drawn(among, rng)
     return among.at(float(np.clip(among.place(value) + rng.normal(0, _STEP), 0, 1)))
 

@@ -22,6 +22,10 @@ if isinstance(X_train, list):
 
     front = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
     X_train, X_test = front.fit_transform(X_train), front.transform(X_test)
+if rows["task"] == "classification":
+    # Its boosters take no words for classes.
+    classes, codes = np.unique(np.concatenate([rows["y_train"], rows["y_test"]]), return_inverse=True)
+    rows["y_train"], rows["y_test"] = codes[: len(rows["y_train"])], codes[len(rows["y_train"]) :]
 automl = AutoML()
 automl.fit(
     X_train,

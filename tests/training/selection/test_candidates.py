@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 
-from app.training.candidates import Candidate, build, is_skewed, spaces
+from app.training.candidates import Between, Candidate, build, is_skewed, spaces
 from app.training.metrics import find_metric
 from app.training.problem import Problem, frame_problem
 from app.training.table import Table
@@ -44,6 +44,21 @@ def test_every_start_and_a_draw_from_every_space_fits_and_predicts(kind: str, pr
                 warnings.simplefilter("ignore")
                 answers = model.fit(problem.X, problem.y).predict(problem.X)
             assert answers.shape == problem.y.shape, (space.family, settings)
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers", "texts"])
+def test_every_start_has_neighbours_of_which_each_setting_is_in_range(kind: str, problems: dict[str, Problem]) -> None:
+    problem = problems[kind]
+    rng = np.random.default_rng(0)
+    for space in spaces(problem, len(problem.y), find_metric(None, problem.task)):
+        for start in space.starts if space.ranges else ():
+            for neighbour in (space.neighbour(start, rng) for _ in range(30)):
+                for name in neighbour.keys() - {name for name in start if start[name] == neighbour[name]}:
+                    among = space.ranges[name]
+                    if isinstance(among, Between):
+                        assert among.low <= neighbour[name] <= among.high, (space.family, name)
+                    else:
+                        assert neighbour[name] in among.values, (space.family, name)
 
 
 def test_there_are_a_dozen_families_for_tables_and_five_for_texts(problems: dict[str, Problem]) -> None:
