@@ -24,7 +24,7 @@ _SAMPLE_ROWS = 256
 # What one busy core draws beyond an idle one, in watts: servers' processors take 100 to 300 W for 8 to 64 cores.
 WATTS_PER_CORE = 8.0
 # Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
-_AS_GOOD = 0.25
+_AS_GOOD = 0.1
 
 
 @dataclass(frozen=True)
