@@ -36,7 +36,7 @@ def tell(  # noqa: PLR0913, PLR0917  # all that there is to tell
         "higher_is_better": wish.metric.higher_is_better,
         "budget": ", ".join(budget),
         "ended": why,
-        "folds": max(rung.folds for rung in rungs),
+        "folds": max(len(finalist.result.scores) for finalist in measured),
         "trials": len(plan.results),
         "seconds": round(seconds, 2),
         "limits": {"max_latency_ms": wish.limits.max_latency_ms, "max_size_mb": wish.limits.max_size_mb},

@@ -179,7 +179,7 @@ def test_what_else_is_known_is_shown_where_it_is_there(subject: Subject) -> None
     for told in (
         "0.9512 to 0.9934",
         "95 % interval",
-        "41 candidates were tried in 58.3 s of 60 s, by accuracy (more is better) in 5 folds",
+        "41 candidates were tried in 58.3 s (budget: 60 s), by accuracy (more is better), in up to 5 folds",
         "refused: 4 ms for a row, and 1 ms is allowed",
         "failed: <b>diverged</b>",
         "Decision threshold",
