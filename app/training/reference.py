@@ -56,7 +56,7 @@ def _numbers(X: npt.NDArray[np.float64], names: tuple[str, ...]) -> Statistics:
 
 
 def _spread(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    # Evenly spaced rows are a fair sample, since the split has shuffled them.
+    # Evenly spaced rows are a fair sample: the split has shuffled them, unless the data had one of its own.
     sample = values[:: max(1, len(values) // _ROWS_FOR_QUANTILES)]
     quantiles = np.quantile(sample, _QUANTILES)
     with np.errstate(over="ignore", invalid="ignore"):
