@@ -140,7 +140,9 @@ def arrange_rows(X: Rows, problem: Problem, manifest: Manifest) -> Rows:
 
 
 def _refitted_on_these(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    same = ("source", "sha256", "rows", "target", "seed", "test_size")
+    same = ["source", "sha256", "rows", "target", "split", "group", "time", "test_size"]
+    # The seed decides who is held out only where rows are drawn.
+    same += ["seed"] * (now.get("split") == "drawn")
     return bool(then.get("refitted")) and all(then.get(key) == now.get(key) for key in same)
 
 

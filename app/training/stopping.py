@@ -7,7 +7,7 @@ from typing import Any
 from app.memory import return_free_memory
 from app.training.problem import Rows, Target
 
-# scikit-learn's "auto" stops early where there are more rows.
+# scikit-learn's "auto" stops early where there are more rows, not counting those that were set aside for it.
 _MOST_WITHOUT = 10_000
 
 
@@ -18,7 +18,9 @@ def stops_early(model: Any, n_rows: int) -> bool:
     if not hasattr(model, "steps"):
         return False
     boosting = isinstance(model[-1], HistGradientBoostingClassifier | HistGradientBoostingRegressor)
-    return boosting and len(model) > 1 and model[-1].early_stopping == "auto" and n_rows > _MOST_WITHOUT
+    if not boosting or len(model) == 1 or model[-1].early_stopping != "auto" or not model[-1].validation_fraction:
+        return False
+    return bool(n_rows * (1 - model[-1].validation_fraction) > _MOST_WITHOUT + 1)
 
 
 def fit_setting_aside(model: Any, X: Rows, y: Target) -> None:

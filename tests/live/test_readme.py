@@ -52,6 +52,8 @@ def clone(tmp_path: Path) -> Path:
             "age": numbers[:, 0] * 10 + 40,
             "sex": ["male", "female"] * 40,
             "fare": np.exp(numbers[:, 1]) * 10,
+            "family": np.arange(80) // 2,
+            "booked": pd.date_range("2026-01-01", periods=80).strftime("%Y-%m-%d"),
             "survived": (numbers[:, 0] + np.tile([0.0, 1.0], 40) > 0.5).astype(int),
         }
     )
