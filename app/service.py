@@ -37,19 +37,23 @@ class Call:
 
     Attributes
     ----------
-    method: one of the estimator's methods (``predict``, ``predict_proba``, …).
-    model, version: which one is asked; None stands for the default and the promoted one.
-    body: the request's body, with the headers Content-Type and Accept as the client sent them.
+    method: one of the estimator's methods (``predict``, ``predict_proba``, …); empty for the model's first.
+    model, version: which one is asked; None stands for the default and the promoted one, a word for a label.
+    body: the request's body.
+    content_type: the header that says how to read it, as the client sent it (another one in some dialects).
+    accept: the header Accept, likewise.
     key: the API key, where one was sent.
+    dialect: which of ``wire.DIALECTS`` the client speaks.
     """
 
     method: str
     body: bytes
     model: str | None = None
-    version: int | None = None
+    version: int | str | None = None
     content_type: str = ""
     accept: str = ""
     key: str | None = None
+    dialect: str = wire.OWN
 
 
 @dataclass(slots=True)  # made for every request: freezing would triple what that costs
@@ -67,10 +71,19 @@ class _Asked:
     """A call that was understood: who is asked what, about which rows, and how it wants to hear it."""
 
     model: LoadedModel
-    method: str
-    output: Outputs
+    methods: list[tuple[str, Outputs]]
     decoded: wire.Decoded
+    dialect: str
     answered_in: str
+
+    @property
+    def shares(self) -> bool:
+        """Whether other calls may be answered together with this one."""
+        return (
+            len(self.methods) == 1
+            and self.decoded.batch.rows <= MOST_SHARED_ROWS
+            and self.model.shares(self.methods[0][0])
+        )
 
 
 class Service:
@@ -82,7 +95,7 @@ class Service:
         self.keys = keys
         self.metrics = metrics
 
-    def is_loaded(self, model: str | None, version: int | None) -> bool:
+    def is_loaded(self, model: str | None, version: int | str | None) -> bool:
         """Tell whether the version that would answer is in memory; where there is none, nothing is to be waited for."""
         try:
             return self.models.is_loaded(model, version)
@@ -115,8 +128,8 @@ class Service:
                     answered[index] = self._classify(call)
                     continue
                 asked = self._understand(call)
-                if asked.model.shares(asked.method) and asked.decoded.batch.rows <= MOST_SHARED_ROWS:
-                    shared.setdefault((id(asked.model), asked.method), []).append((index, asked))
+                if asked.shares:
+                    shared.setdefault((id(asked.model), asked.methods[0][0]), []).append((index, asked))
                 else:
                     answered[index] = self._answer_alone(asked)
             except Exception as error:
@@ -128,18 +141,21 @@ class Service:
 
     def _answer_together(self, members: Sequence[_Asked]) -> Iterator[Reply | Exception]:
         """Ask the engine once for all members; where that fails each is asked alone, so that none hurts another."""
-        first = members[0]
-        if len(members) > 1 and (len(members) - 1) * first.model.call_seconds(first.method) > _SHARING_SECONDS:
+        model, ((method, output),) = members[0].model, members[0].methods
+        if len(members) > 1 and (len(members) - 1) * model.call_seconds(method) > _SHARING_SECONDS:
             try:
                 batch = Batch.join([asked.decoded.batch for asked in members])
-                answer = self._run(first.model, batch, first.method, first.output)
+                answer = self._run(model, batch, method, output)
             except Exception as error:
-                log.debug("a shared call of %s failed: %s", first.model.name, error)
+                log.debug("a shared call of %s failed: %s", model.name, error)
             else:
                 end = 0
                 for asked in members:
                     start, end = end, end + asked.decoded.batch.rows
-                    yield _reply(asked, _part(answer, start, end))
+                    try:
+                        yield _reply(asked, [_part(answer, start, end)])
+                    except ServiceError as error:  # it wants it in a format that cannot hold it
+                        yield error
                 return
         for asked in members:
             try:
@@ -148,17 +164,22 @@ class Service:
                 yield error
 
     def _answer_alone(self, asked: _Asked) -> Reply:
-        return _reply(asked, self._run(asked.model, asked.decoded.batch, asked.method, asked.output))
+        batch = asked.decoded.batch
+        if len(asked.methods) > 1:
+            _check_answer_size(tuple(part for _, output in asked.methods for part in _parts(output)), batch.rows)
+        return _reply(asked, [self._run(asked.model, batch, method, output) for method, output in asked.methods])
 
     def _understand(self, call: Call) -> _Asked:
         """Check the key, find the model, and read the rows."""
         self.keys.require("predict", call.key)
-        asked_in = wire.media_type(call.content_type)
-        answered_in = wire.acceptable(call.accept, asked_in)
+        dialect = wire.DIALECTS[call.dialect]
+        answered_in = dialect.negotiate(call.content_type, call.accept)
         model = self.models.get(call.model, call.version, self.settings.request_timeout)
-        output = _output_of(model, call.method)
-        decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
-        return _Asked(model, call.method, output, decoded, answered_in)
+        method = call.method or model.signature.methods[0]
+        output = _output_of(model, method)
+        decoded = dialect.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
+        methods = [(each, _output_of(model, each)) for each in decoded.methods] or [(method, output)]
+        return _Asked(model, methods, decoded, call.dialect, answered_in)
 
     def _classify(self, call: Call) -> Reply:
         """Answer one text, or a list of them, with its label and the probability of that label.
@@ -200,9 +221,11 @@ class Service:
         return answer
 
 
-def _reply(asked: _Asked, answer: Answer) -> Reply:
-    body = wire.encode(answer, asked.output, asked.decoded.form, asked.answered_in)
-    return Reply(body, asked.answered_in, _model_headers(asked.model))
+def _reply(asked: _Asked, answers: list[Answer]) -> Reply:
+    answered = [wire.Answered(*method, answer) for method, answer in zip(asked.methods, answers, strict=True)]
+    served = wire.Served(asked.model.name, asked.model.version)
+    written = wire.DIALECTS[asked.dialect].encode(answered, asked.decoded.form, asked.answered_in, served)
+    return Reply(written.body, written.content_type, {**_model_headers(asked.model), **written.headers})
 
 
 def _part(answer: Answer, start: int, end: int) -> Answer:
@@ -217,12 +240,16 @@ def _output_of(model: LoadedModel, method: str) -> Outputs:
         raise NotFound(f"model {model.name!r} has no {method}; it has {methods}") from None
 
 
+def _parts(output: Outputs) -> tuple[Output, ...]:
+    return (output,) if isinstance(output, Output) else output
+
+
 def _has_rows(answer: Answer, rows: int) -> bool:
     return all(len(part) == rows for part in answer) if isinstance(answer, list) else len(answer) == rows
 
 
 def _check_answer_size(output: Outputs, rows: int) -> None:
-    per_row = output.cells_per_row if isinstance(output, Output) else sum(part.cells_per_row for part in output)
+    per_row = sum(part.cells_per_row for part in _parts(output))
     if rows * per_row > MAX_ANSWER_VALUES:
         most = max(1, MAX_ANSWER_VALUES // per_row)
         raise TooLarge(f"the answer would have {rows} x {per_row} values; send at most {most} rows at a time")

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from app import wire
 from app.errors import InvalidRows, NotFound, NotServed, StoreError
-from app.routes.predict import read_body, sent_key
+from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
 from app.store import Manifest, ModelStore, Serving, upkeep
 from app.wire import json_body
@@ -33,18 +33,18 @@ def _add_public(routes: Blueprint, service: Service) -> None:
     def list_models() -> Response:
         keys.require_any(sent_key())
         listed = [_summary(name, models.serving(name), models.manifest(name)) for name in models.names()]
-        return _json({"models": listed})
+        return as_json({"models": listed})
 
     @routes.get("/<name>")
     def show_model(name: str) -> Response:
         keys.require_any(sent_key())
         serving = models.serving(name)
-        return _json(_public(models.manifest(name)) | _state(serving))
+        return as_json(_public(models.manifest(name)) | _state(serving))
 
     @routes.get("/<name>/versions/<int:version>")
     def show_version(name: str, version: int) -> Response:
         keys.require_any(sent_key())
-        return _json(_public(models.manifest(name, version)))
+        return as_json(_public(models.manifest(name, version)))
 
 
 def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None:
@@ -83,7 +83,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
 
 def _changed(name: str, change: Callable[[], Serving]) -> Response:
     try:
-        return _json({"name": name} | _state(change()))
+        return as_json({"name": name} | _state(change()))
     except StoreError as fault:
         raise NotServed(str(fault)) from fault
 
@@ -118,7 +118,3 @@ def _stored(catalog: ModelStore, name: str, version: int, file: str) -> bytes:
         raise NotFound(str(fault)) from fault
     except OSError as fault:
         raise NotFound(f"{name} version {version} has no {file}") from fault
-
-
-def _json(document: Any) -> Response:
-    return Response(json_body.dump(document), content_type=wire.JSON)

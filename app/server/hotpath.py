@@ -1,7 +1,7 @@
 """Predictions without Flask's dispatch: a request becomes a Call here, and takes the same corridor.
 
 Flask's routing and request context cost several times what a small prediction costs. ``POST /predict``
-and its siblings are recognised by their path alone; everything else falls through to Flask.
+and its siblings in every dialect are recognised by their path alone; everything else falls through to Flask.
 """
 
 from __future__ import annotations
@@ -13,51 +13,11 @@ from app import door
 from app.errors import ServiceError
 from app.monitor import logs
 from app.monitor.metrics import Metrics
+from app.paths import Paths, Target
 from app.server.http1 import Request
 from app.service import Call, Reply, Service
-from app.signature import METHODS
 
 _LOST = RuntimeError("a request was lost on its way")
-_METHODS = frozenset((*METHODS, "classify"))
-_BARE = {f"/{method}".encode(): method for method in _METHODS}
-# Beyond so many digits it is no version's number, and Flask says so.
-_DIGITS = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the path of a prediction asks for, and the route it counts under (Flask's own rule)."""
-
-    route: str
-    method: str
-    model: str | None = None
-    version: int | None = None
-
-
-def match(request: Request) -> Target | None:
-    """Return what a request to predict asks for; None for any other request."""
-    if request.method != "POST":
-        return None
-    method = _BARE.get(request.target)
-    if method is not None:
-        return Target(f"/{method}", method)
-    return _match_named(request.target)
-
-
-def _match_named(path: bytes) -> Target | None:
-    """Read ``/models/<name>/<method>`` and ``/models/<name>/versions/<version>/<method>``."""
-    if not path.startswith(b"/models/") or b"?" in path or b"%" in path:
-        return None
-    parts = path.decode("latin-1").split("/")[2:]
-    name, method = parts[0], parts[-1]
-    if method not in _METHODS or not name:
-        return None
-    match parts[1:-1]:
-        case []:
-            return Target(f"/models/<name>/{method}", method, name)
-        case ["versions", digits] if digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS:
-            return Target(f"/models/<name>/versions/<int:version>/{method}", method, name, int(digits))
-    return None
 
 
 @dataclass(slots=True)
@@ -78,9 +38,18 @@ class HotPath:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
         self._metrics = metrics
+        self._paths = Paths(service.settings.aip_predict_route)
+
+    def match(self, request: Request) -> Target | None:
+        """Return what a request to predict asks for; None for any other request."""
+        return self._paths.match(request.target) if request.method == "POST" else None
+
+    def dialect_of(self, target: bytes) -> str:
+        """Return the dialect in which whoever asks for `target` reads an error."""
+        return self._paths.dialect_of(target.partition(b"?")[0].decode("latin-1"))
 
     def answer(self, target: Target, request: Request) -> Reply:
-        """Answer one request to predict; whatever goes wrong is a problem document."""
+        """Answer one request to predict; whatever goes wrong is an error in its dialect."""
         exchange = self._begin(target, request)
         if exchange.call is not None:
             try:
@@ -104,7 +73,8 @@ class HotPath:
         exchange = _Exchange(target, request, door.request_id(request.header), self._metrics.request_started())
         self._mark(exchange)
         try:
-            exchange.call = door.read_call(target.method, target.model, target.version, request.header, request.body)
+            body = door.read_body(request.header, request.body, self._service.settings.max_body_bytes)
+            exchange.call = door.read_call(target, request.header, body)
         except ServiceError as error:
             exchange.outcome = error
         return exchange
@@ -117,7 +87,8 @@ class HotPath:
         reply = exchange.outcome
         if isinstance(reply, Exception):
             self._mark(exchange)
-            reply = door.error_reply(reply, f"POST {exchange.request.target.decode('latin-1')}", exchange.request_id)
+            asked = f"POST {exchange.request.target.decode('latin-1')}"
+            reply = door.error_reply(reply, asked, exchange.request_id, exchange.target.dialect)
         self._metrics.request_ended(exchange.target.route, reply.status, exchange.started)
         return Reply(
             reply.body, reply.content_type, {**reply.headers, "X-Request-Id": exchange.request_id}, reply.status

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.server.hotpath import Target
+from app.paths import Target
 from app.server.http1 import Request
+from app.wire.codings import is_coded
 
 # A request that takes longer would be felt by the others that wait for the loop.
 LONG_SECONDS = 0.003
@@ -12,7 +13,7 @@ _SMALL_BODY = 16 * 1024
 _MOST_KEPT = 4096
 _WEIGHT = 0.2
 
-Like = tuple[str, str | None, int | None, int]
+Like = tuple[str, str | None, int | str | None, int]
 
 
 class Pace:
@@ -26,12 +27,14 @@ class Pace:
         if target is None:
             # Flask's other routes only read; what changes something may load a model first.
             return request.method in ("GET", "HEAD", "OPTIONS")
+        if is_coded(request.header("content-encoding")):
+            return False  # its length tells nothing of what it inflates to
         seconds = self._seconds.get(_like(request, target))
         return len(request.body) <= _SMALL_BODY if seconds is None else seconds < LONG_SECONDS
 
     def note(self, request: Request, target: Target | None, seconds: float) -> None:
         """Remember how long a request took."""
-        if target is None:
+        if target is None or is_coded(request.header("content-encoding")):
             return
         like = _like(request, target)
         before = self._seconds.get(like)

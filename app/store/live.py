@@ -55,6 +55,7 @@ class LiveModels:
         # With what was served when each was read: it is read again once that has changed.
         self._manifests: dict[tuple[str, int], tuple[Serving, Manifest]] = {}
         self._wake = threading.Event()
+        self._looked_again = threading.Condition()
         self._stopped = threading.Event()
 
     @property
@@ -62,10 +63,11 @@ class LiveModels:
         """Whether at least one promoted model answers."""
         return bool(self._follower.view.current)
 
-    def get(self, name: str | None, version: int | None, timeout: float) -> LoadedModel:
+    def get(self, name: str | None, version: int | str | None, timeout: float) -> LoadedModel:
         """Return the model that answers for `name` and `version`; None stands for the default and the promoted one.
 
-        A served version that is not loaded is loaded first; that may take up to `timeout` seconds.
+        A version is a number or a label. A served one that is not loaded is loaded first; that may take up to
+        `timeout` seconds.
 
         Raises
         ------
@@ -78,6 +80,7 @@ class LiveModels:
         """
         view = self._view(timeout)
         name = self._default_in(view) if name is None else name
+        version = _number_of(view, name, version)
         if version is not None:
             self._check_served(view, name, version)
         model = view.current.get(name) if version is None else view.loaded.get((name, version))
@@ -86,10 +89,11 @@ class LiveModels:
         self._follower.touch(model)
         return model
 
-    def is_loaded(self, name: str | None, version: int | None) -> bool:
+    def is_loaded(self, name: str | None, version: int | str | None) -> bool:
         """Tell whether :meth:`get` would return at once; raises as it does."""
         view = self._view()
         name = self._default_in(view) if name is None else name
+        version = _number_of(view, name, version)
         if version is None:
             return name in view.current or name not in view.serving
         return (name, version) in view.loaded or name not in view.serving
@@ -135,9 +139,20 @@ class LiveModels:
         """Return what of `name` is served; raises NotFound where nothing is."""
         return _serving_in(self._view(), name)
 
-    def manifest(self, name: str, version: int | None = None) -> Manifest:
+    def answers(self, name: str, version: int | str | None = None) -> bool:
+        """Tell whether a version answers, or would once it is loaded; raises NotFound or NotServed as `get` does."""
+        view = self._view()
+        serving = _serving_in(view, name)
+        version = _number_of(view, name, version)
+        if version is None:
+            return name in view.current or not all((name, each) in view.refused for each in view.candidates(name))
+        self._check_served(view, name, version)
+        return (name, version) in view.loaded or (version in serving.served and (name, version) not in view.refused)
+
+    def manifest(self, name: str, version: int | str | None = None) -> Manifest:
         """Return a served version's manifest, by default that of the one that answers; raises as :meth:`get` does."""
         view = self._view()
+        version = _number_of(view, name, version)
         current = view.current.get(name)
         if current is not None and version in (None, current.version):
             return current.manifest
@@ -163,6 +178,21 @@ class LiveModels:
         self._stopped.set()
         self._wake.set()
 
+    def catch_up(self, name: str, timeout: float) -> None:
+        """Wait until what the store says of `name` now is in force here, or cannot be; `timeout` is in seconds."""
+        promoted = self._catalog.promoted(name)
+
+        def in_step() -> bool:
+            view = self._follower.view
+            serving = view.serving.get(name)
+            if promoted is None or serving is None:
+                return promoted is None and serving is None
+            return serving.promoted == promoted and (name in view.current or (name, promoted) in view.refused)
+
+        self._wake.set()
+        with self._looked_again:
+            self._looked_again.wait_for(in_step, timeout)
+
     def refresh(self) -> None:
         """Look at the store once, in the watcher's thread or, where it was never started, in any one thread."""
         self._follower.refresh()
@@ -173,6 +203,8 @@ class LiveModels:
                 self.refresh()
             except Exception:
                 log.exception("watching the model store failed; it is tried again")
+            with self._looked_again:
+                self._looked_again.notify_all()
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
 
@@ -236,6 +268,16 @@ def _serving_in(view: View, name: str) -> Serving:
         names = sorted(view.serving)
         raise NotFound(f"there is no model {name!r}" + (f"; there are {_shown(names)}" if names else ""))
     return serving
+
+
+def _number_of(view: View, name: str, version: int | str | None) -> int | None:
+    """Return the number of a version that may be given by its label; raises NotFound where there is no such label."""
+    if not isinstance(version, str):
+        return version
+    labels = _serving_in(view, name).labels
+    if version not in labels:
+        raise NotFound(f"model {name!r} has no label {version!r:.80}; it has {', '.join(labels) or 'none'}")
+    return labels[version]
 
 
 def _shown(names: list[str] | tuple[int, ...]) -> str:

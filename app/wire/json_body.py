@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ from app.wire.rows import Place, by_column, by_row, check_count, pointer_to
 from app.wire.values import describe
 
 MEDIA_TYPE = "application/json"
+
+# A string, passed over whole, or a NaN outside of one.
+_STRING_OR_NAN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|NaN', re.DOTALL)
 
 
 class Known(NamedTuple):
@@ -42,6 +46,21 @@ def parse(body: bytes) -> Any:
         raise MalformedBody(f"the body is not JSON: {fault}") from None
 
 
+def parse_with_nan(body: bytes) -> Any:
+    """Parse JSON in which a bare NaN is null, as clients of some protocols write a missing value; raises as `parse`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in body:
+            return parse(body)
+    if b"\\" in body:
+        return parse(_STRING_OR_NAN.sub(lambda found: found[0] if found[0] != b"NaN" else b"null", body))
+    # Without escapes, every second part between quotes is a string.
+    parts = body.split(b'"')
+    parts[::2] = [part.replace(b"NaN", b"null") for part in parts[::2]]
+    return parse(b'"'.join(parts))
+
+
 def dump(document: Any) -> bytes:
     """Write a JSON document; NumPy arrays become lists, NaN and infinities null."""
     return orjson.dumps(document, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -66,11 +85,18 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
         given = ", ".join(f"{key!r:.80}" for key in list(document)[:5]) or "none"
         raise InvalidRows(f"the body must have exactly one of the keys {_KEYS_SHOWN}; it has {given}")
     ((key, value),) = document.items()
-    answered, read = _DIALECTS[key]
+    batch, scalar = read_under(key, value, signature, max_rows, body)
+    return Decoded(batch, Form(_DIALECTS[key][0], scalar=scalar))
+
+
+def read_under(key: str, value: Any, signature: Signature, max_rows: int, body: bytes) -> tuple[Batch, bool]:
+    """Read the rows that stand under one of the dialects' keys, in the document that `body` holds.
+
+    Returns the rows, and whether one bare value was asked for; raises InvalidRows or TooLarge.
+    """
     # Cheaper to see in the bytes than value by value, where a number and a boolean are both numbers to Python.
     no_booleans = b"true" not in body and b"false" not in body
-    batch, scalar = read(signature, value, key, Known(max_rows, no_booleans))
-    return Decoded(batch, Form(answered, scalar=scalar))
+    return _DIALECTS[key][1](signature, value, key, Known(max_rows, no_booleans))
 
 
 def encode(answer: Answer, output: Outputs, form: Form) -> bytes:
