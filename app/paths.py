@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ _NAMED = ("/models/<name>", "/models/<name>/versions/<int:version>")
 _LABELLED = "/models/<name>/labels/<label>"
 # Beyond so many digits it is no version's number, and Flask says so.
 _DIGITS = 9
+# Clients ask the same few paths again and again: short ones are read once.
+_LONGEST_KEPT = 256
 # Errors below these speak the dialect too, whatever was asked there.
 _SPOKEN = {
     "v2": re.compile(r"/v2(/|$)"),
@@ -63,7 +66,10 @@ class Paths:
 
     def match(self, path: bytes) -> Target | None:
         """Return what a path that predicts asks for; None for any other, and for one that wants decoding first."""
-        return self._bare.get(path) or _match_named(path)
+        found = self._bare.get(path)
+        if found is None:
+            found = _match_named(path) if len(path) <= _LONGEST_KEPT else _match_named.__wrapped__(path)
+        return found
 
     def dialect_of(self, path: str) -> str:
         """Return the dialect that errors are written in under a path."""
@@ -72,6 +78,7 @@ class Paths:
         return next((dialect for dialect, pattern in _SPOKEN.items() if pattern.match(path)), OWN)
 
 
+@functools.lru_cache(maxsize=1024)
 def _match_named(path: bytes) -> Target | None:
     if b"?" in path or b"%" in path:
         return None

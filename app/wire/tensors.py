@@ -14,7 +14,6 @@ from app.errors import BadValue, InvalidRows, MalformedBody, ServiceError
 from app.signature import Array, Input
 from app.wire import rows
 from app.wire.json_body import jsonable
-from app.wire.rows import pointer_to
 from app.wire.values import describe
 
 # Little-endian whatever the machine is; BYTES has elements of any length.
@@ -67,7 +66,7 @@ def read_shape(tensor: Any, index: int, max_rows: int) -> Shape:
     TooLarge
         It has more than `max_rows` rows.
     """
-    where = pointer_to("inputs", index)
+    where = f"/inputs/{index}"
     if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         raise InvalidRows(f"{where}: must be an object with 'name', 'shape', 'datatype' and 'data'")
     datatype, dimensions = tensor.get("datatype"), tensor.get("shape")
@@ -213,6 +212,14 @@ def place_in(shape: Shape, data: Any) -> Callable[[int], str]:
 def datatype_of(dtype: np.dtype[Any]) -> str:
     """Return the datatype in which answers of a dtype go out; long doubles lose what FP64 does not hold."""
     return "FP64" if dtype.kind == "f" and dtype.itemsize > 8 else _NAMES.get((dtype.kind, dtype.itemsize), "BYTES")  # noqa: PLR2004
+
+
+def datatype_named(name: str) -> str:
+    """Return the datatype in which answers of a dtype go out that is known by its name, as in a signature."""
+    try:
+        return datatype_of(np.dtype(name))
+    except TypeError:  # NumPy does not know its own names of strings
+        return "BYTES"
 
 
 def to_json(values: Array) -> Any:

@@ -287,7 +287,7 @@ def metadata(name: str, versions: Sequence[int], signature: Signature) -> dict[s
     outputs = [
         {
             "name": tensor.name,
-            "datatype": tensors.datatype_of(np.dtype(tensor.output.dtype)),
+            "datatype": tensors.datatype_named(tensor.output.dtype),
             "shape": list(tensor.output.shape),
         }
         for method in signature.methods
