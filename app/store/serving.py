@@ -57,7 +57,9 @@ class Serving:
 
     def promoting(self, version: int) -> Serving:
         """Return what is served once `version` is promoted."""
-        return self if self.promoted == version else replace(self, promoted=version, history=(*self.history, version))
+        # One that was withdrawn and comes back stands in the history already.
+        history = self.history if self.history[-1:] == (version,) else (*self.history, version)
+        return self if self.promoted == version else replace(self, promoted=version, history=history)
 
     def without(self, versions: Collection[int]) -> Serving:
         """Return what is served once `versions` are deleted; the same version never follows itself in the history."""

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 from httpx import HTTPStatusError
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
-base, facts = f"http://{sys.argv[1]}", json.load(open(sys.argv[2]))["iris"]
+base, facts = f"http://{sys.argv[1]}", json.loads(Path(sys.argv[2]).read_text())["iris"]
 
 
 async def speak_v1():

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 host, _, port = sys.argv[1].partition(":")
-facts = json.load(open(sys.argv[2]))
+facts = json.loads(Path(sys.argv[2]).read_text())
 client = ScoringServerClient(host, port)
 
 client.wait_server_ready(timeout=10)

@@ -2,12 +2,13 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 from tritonclient import http
 from tritonclient.utils import InferenceServerException
 
-address, facts = sys.argv[1], json.load(open(sys.argv[2]))
+address, facts = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
 client = http.InferenceServerClient(address)
 rows = np.array(facts["iris"]["rows"])
 
