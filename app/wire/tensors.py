@@ -170,10 +170,16 @@ def _checked(shape: Shape, data: Any, flat: list[Any], limits: Any) -> list[Any]
     return flat
 
 
+def _is_nested(shape: Shape, data: Any) -> bool:
+    """Tell whether the rows of a tensor of two dimensions stand in lists of their own."""
+    is_list = isinstance(data, list) and len(data) > 0
+    return is_list and isinstance(data[0], list) and len(shape.dimensions) == _MOST_DIMENSIONS
+
+
 def _flattened(shape: Shape, data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise InvalidRows(f"{shape.where}/data: must be a list of {shape.size} values, not {describe(data)}")
-    if data and isinstance(data[0], list) and len(shape.dimensions) == _MOST_DIMENSIONS:
+    if _is_nested(shape, data):
         count, width = shape.dimensions
         if len(data) != count or set(map(type, data)) != {list} or set(map(len, data)) != {width}:
             raise InvalidRows(f"{shape.where}/data: must be {count} lists of {width} values, as the shape says")
@@ -200,7 +206,7 @@ def _bad_value(shape: Shape, data: list[Any], index: int, flat: Sequence[Any], w
 
 def place_in(shape: Shape, data: Any) -> Callable[[int], str]:
     """Return a function that makes the JSON Pointer to the value number `index` of a tensor in `data`."""
-    nested = isinstance(data, list) and bool(data) and isinstance(data[0], list)
+    nested = _is_nested(shape, data)
 
     def place(index: int) -> str:
         at = divmod(index, shape.dimensions[1]) if nested else (index,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from app import create_app, store
+from app.keys import add_key
 from app.settings import Settings
 from tests.conftest import ClientMaker
 
@@ -172,3 +174,22 @@ def test_vertex_may_choose_a_path_of_ours(serve: ClientMaker, iris: Any) -> None
     assert client.post("/predict", json=body).json == {"predictions": [0]}
     assert client.get("/healthz").json == {"status": "ready"}
     assert client.post("/models/model/predict", json={"X": body["instances"]}).json == {"y_pred": [0]}
+
+
+def test_every_protocol_asks_for_a_key_in_its_own_shape(serve: ClientMaker, iris: Any, tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.json", "ada", ["predict"])
+    client = serve(*iris, api_keys_file=tmp_path / "keys.json")
+    tensor = {"name": "X", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}
+    for path, body, shape in (
+        ("/v2/models/model/infer", {"inputs": [tensor]}, ["error"]),
+        ("/v1/models/model:predict", {"instances": [[5.1, 3.5, 1.4, 0.2]]}, ["error"]),
+        ("/invocations", {"inputs": [[5.1, 3.5, 1.4, 0.2]]}, ["error_code", "message"]),
+    ):
+        refused = client.post(path, json=body)
+        assert (refused.status_code, list(refused.json)) == (401, shape)
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+        for header in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}):
+            assert client.post(path, json=body, headers=header).status_code == 200
+    assert {client.get(path).status_code for path in ("/v2/models/model", "/v1/models/model")} == {401}
+    # Who only asks whether it is well needs none.
+    assert {client.get(path).status_code for path in ("/v2/health/ready", "/v2/models/model/ready", "/ping")} == {200}
