@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from processes import ROOT, Client, Load, free_port, need, wait_until
+from processes import ROOT, Client, Load, free_port, need, save_constant, wait_until
 
 IMAGE = "model-as-a-service:live-test"
 BASES = (os.environ.get("BASE_IMAGE", "python:3.11-slim-bookworm"), os.environ.get("NGINX_IMAGE", "nginx:stable"))
@@ -183,6 +184,29 @@ def test_the_image_alone_serves_where_platforms_expect_it(
         docker("exec", started, "python", "-I", "-S", "deploy/healthcheck.py")
         docker("stop", started)
         assert docker("inspect", "--format", "{{.State.ExitCode}}", started) == "0"
+    finally:
+        docker("rm", "-f", "-v", started)
+
+
+def test_it_serves_the_store_that_sagemaker_unpacks(compose: Compose, tmp_path: Path) -> None:
+    save_constant(tmp_path / "store", 1.0)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    mount = f"{tmp_path / 'store'}:/opt/ml/model:ro"
+    started = docker("run", "-d", "-v", mount, "-p", "127.0.0.1::8080", IMAGE, "serve")
+    try:
+        port = int(docker("port", started, "8080").rsplit(":", 1)[1])
+
+        def well() -> bool:
+            try:
+                with Client(port) as client:
+                    return client.get("/ping").status == 200
+            except OSError:
+                return False
+
+        wait_until(well, "it answers /ping", 60)
+        with Client(port) as client:
+            assert client.ask("POST", "/invocations", {"inputs": [[0, 1]]}).json == {"predictions": [1.0]}
     finally:
         docker("rm", "-f", "-v", started)
 

@@ -98,7 +98,9 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
     assert answers[2].split() == ["y_pred", "0"]
     assert json.loads(answers[3])["label"] == "spam"
     assert json.loads(answers[4])["name"] == "iris"
-    refused = json.loads(answers[5])
+    assert json.loads(answers[5]) == json.loads(shown_json()[1])
+    assert [json.loads(answer) for answer in answers[6:8]] == [{"predictions": [0]}] * 2
+    refused = json.loads(answers[8])
     assert {key: refused[key] for key in ("type", "title", "status", "detail")} == {
         key: shown_error()[key] for key in ("type", "title", "status", "detail")
     }
@@ -110,10 +112,14 @@ def labels(server: Server) -> object:
         return client.get("/models/iris").json["labels"]
 
 
+def shown_json() -> list[str]:
+    """The documents that README shows."""
+    return re.findall(r"^```json\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def shown_error() -> dict[str, object]:
     """The problem document that README shows."""
-    shown = re.findall(r"^```json\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    document: dict[str, object] = json.loads(shown[1])
+    document: dict[str, object] = json.loads(shown_json()[2])
     return document
 
 

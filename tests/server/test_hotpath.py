@@ -11,7 +11,8 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestRegressor
 
 from app import store
-from app.server.hotpath import HotPath, Target, match
+from app.paths import Paths, Target
+from app.server.hotpath import HotPath
 from app.server.http1 import Request
 from app.server.pace import LONG_SECONDS, Pace
 from tests.conftest import ClientMaker
@@ -74,7 +75,7 @@ def test_requests_that_come_together_share_calls_and_never_mix_versions(hot: Hot
 
 def test_a_slow_canary_sends_none_of_the_others_to_the_threads() -> None:
     pace, asked = Pace(), request()
-    target = match(asked)
+    target = Paths().match(asked.target)
     assert target is not None
     stable, canary = (Target(target.route, target.method, place=0.5, drawn=drawn) for drawn in (0, 2))
     for _ in range(3):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.server.hotpath import Target
+from app.paths import Target
 from app.server.http1 import Request
 from app.server.pace import LONG_SECONDS, Pace
 
