@@ -11,7 +11,7 @@ from app.errors import InvalidRows, NotFound, NotServed, StoreError, Unavailable
 from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
 from app.store import ModelStore, upkeep
-from app.wire import json_body, v2
+from app.wire import json_body, layout
 
 _EXTENSIONS = ["binary_tensor_data", "model_repository"]
 
@@ -65,7 +65,7 @@ def _add_metadata(routes: Blueprint, service: Service) -> None:
     def model(name: str, version: int | None = None, label: str | None = None) -> Response:
         keys.require_any(sent_key())
         manifest = models.manifest(name, label or version)
-        return as_json(v2.metadata(name, models.serving(name).served, manifest.signature))
+        return as_json(layout.metadata(name, models.serving(name).served, manifest.signature))
 
 
 def _add_repository(routes: Blueprint, service: Service, catalog: ModelStore) -> None:

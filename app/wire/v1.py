@@ -8,7 +8,7 @@ from typing import Any
 
 from app.errors import InvalidRows
 from app.signature import METHODS, Signature
-from app.wire import json_body, v2
+from app.wire import json_body, layout
 from app.wire.body import Answer, Decoded
 from app.wire.dialect import Answered, Served, Written
 
@@ -89,12 +89,12 @@ def _signature_method(name: Any, signature: Signature) -> str | None:
 
 def _without_tensor_name(value: Any, signature: Signature) -> Any:
     """Return the rows of a model of one tensor without that tensor's name, which a client may give or not."""
-    if signature.container == "frame" or v2.TENSOR in signature.by_name:
+    if signature.container == "frame" or layout.TENSOR in signature.by_name:
         return value
-    if isinstance(value, dict) and list(value) == [v2.TENSOR]:
-        return value[v2.TENSOR]
-    if isinstance(value, list) and all(isinstance(row, dict) and list(row) == [v2.TENSOR] for row in value):
-        return [row[v2.TENSOR] for row in value]
+    if isinstance(value, dict) and list(value) == [layout.TENSOR]:
+        return value[layout.TENSOR]
+    if isinstance(value, list) and all(isinstance(row, dict) and list(row) == [layout.TENSOR] for row in value):
+        return [row[layout.TENSOR] for row in value]
     return value
 
 
@@ -127,11 +127,11 @@ def status(name: str, versions: Sequence[int]) -> dict[str, Any]:
 
 def metadata(name: str, version: int, signature: Signature) -> dict[str, Any]:
     """Describe a model as TensorFlow Serving does: a signature for each method."""
-    described = v2.metadata(name, [version], signature)
+    described = layout.metadata(name, [version], signature)
     inputs = {tensor["name"]: _tensor_info(tensor) for tensor in described["inputs"]}
     signatures = {}
     for method in signature.methods:
-        names = {tensor.name for tensor in v2.output_tensors(signature, method)}
+        names = {tensor.name for tensor in layout.output_tensors(signature, method)}
         outputs = {each["name"]: _tensor_info(each) for each in described["outputs"] if each["name"] in names}
         signatures[method] = {"inputs": inputs, "outputs": outputs, "method_name": "tensorflow/serving/predict"}
     signatures[DEFAULT_SIGNATURE] = signatures[signature.methods[0]]

@@ -12,29 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.errors import InvalidRows, MalformedBody
-from app.signature import Array, Batch, Output, Signature
+from app.signature import Array, Batch, Signature
 from app.wire import json_body, rows, tensors
 from app.wire.body import Decoded
 from app.wire.dialect import Answered, Served, Written
+from app.wire.layout import OutputTensor, input_tensors, output_tensors
 from app.wire.rows import Place
 from app.wire.tensors import Shape
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
-# The name of the only tensor of a model that takes an array.
-TENSOR = "X"
 
 _DIGITS = 12
 _NAMES_SHOWN = 20
-
-
-class OutputTensor(NamedTuple):
-    """A tensor that a model can answer with: its name, the method (and which of its arrays) that it is of."""
-
-    name: str
-    method: str
-    part: int | None
-    output: Output
 
 
 @dataclass(slots=True)
@@ -101,14 +91,6 @@ def _flag(parameters: dict[str, Any], name: str, where: str, *, default: bool = 
 
 
 # Outputs
-
-
-def output_tensors(signature: Signature, method: str) -> list[OutputTensor]:
-    """List the tensors of a method's answer: one, or one for each of its arrays."""
-    output = signature.outputs[method]
-    if isinstance(output, Output):
-        return [OutputTensor(method, method, None, output)]
-    return [OutputTensor(f"{method}_{index}", method, index, part) for index, part in enumerate(output)]
 
 
 def _wanted(signature: Signature, requested: Any, *, binary: bool) -> list[tuple[OutputTensor, bool]]:
@@ -277,39 +259,3 @@ def encode(answers: Sequence[Answered], form: Requested, media: str, served: Ser
 def error(status: int, detail: str) -> bytes:
     """Write an error."""
     return json_body.dump({"error": detail})
-
-
-# Metadata
-
-
-def metadata(name: str, versions: Sequence[int], signature: Signature) -> dict[str, Any]:
-    """Describe a model: one tensor for all columns of an array, one for each column of a table."""
-    outputs = [
-        {
-            "name": tensor.name,
-            "datatype": tensors.datatype_named(tensor.output.dtype),
-            "shape": list(tensor.output.shape),
-        }
-        for method in signature.methods
-        for tensor in output_tensors(signature, method)
-    ]
-    return {
-        "name": name,
-        "versions": list(map(str, versions)),
-        "platform": "scikit-learn",
-        "inputs": input_tensors(signature),
-        "outputs": outputs,
-    }
-
-
-def input_tensors(signature: Signature) -> list[dict[str, Any]]:
-    """List the tensors that a model takes, with -1 for the number of rows; columns that it ignores are left out."""
-    first = signature.inputs[0]
-    if signature.container == "frame":
-        return [
-            {"name": column.name, "datatype": tensors.input_datatype(column), "shape": [-1]}
-            for column in signature.required
-        ]
-    shape = [-1, len(signature.inputs)] if signature.container in ("array", "objects") else [-1]
-    name = first.name if signature.container == "texts" else TENSOR
-    return [{"name": name, "datatype": tensors.input_datatype(first), "shape": shape}]
