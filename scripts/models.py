@@ -8,47 +8,31 @@ from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401
 import click
+from _moving import export_model, import_model
 from _printing import TellingErrors, print_json, print_table
+from _store import HELP, Store, pass_store, promoted_version
 
 if TYPE_CHECKING:
-    from app.settings import Settings
     from app.store import Manifest, ModelStore, Serving
-
-_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _name = click.argument("name")
 _version = click.argument("version", type=click.IntRange(1))
 
 
-class _Store:
-    """The store that MODEL_STORE names, opened when it is first needed: --help needs none."""
-
-    @property
-    def settings(self) -> Settings:
-        from app.settings import Settings
-
-        return Settings.from_environ()
-
-    @property
-    def catalog(self) -> ModelStore:
-        from app.store import ModelStore
-
-        return ModelStore(self.settings.model_store)
-
-
-_store = click.make_pass_decorator(_Store, ensure=True)
-
-
-@click.group(cls=TellingErrors, context_settings=_HELP)
+@click.group(cls=TellingErrors, context_settings=HELP)
 def main() -> None:
     """Look after the models in the store (MODEL_STORE): a running service takes what changes within two seconds."""
 
 
-@main.command(name="list", context_settings=_HELP)
+main.add_command(export_model)
+main.add_command(import_model)
+
+
+@main.command(name="list", context_settings=HELP)
 @_json
-@_store
-def list_models(store: _Store, as_json: bool) -> None:
+@pass_store
+def list_models(store: Store, as_json: bool) -> None:
     """List the models, their versions and which of them are served."""
     from app.store.showing import summaries
 
@@ -73,12 +57,12 @@ def list_models(store: _Store, as_json: bool) -> None:
     print_table(("model", "promoted", "versions", "labels", "task", "created"), rows)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @click.argument("version", type=click.IntRange(1), required=False)
 @_json
-@_store
-def show(store: _Store, name: str, version: int | None, as_json: bool) -> None:
+@pass_store
+def show(store: Store, name: str, version: int | None, as_json: bool) -> None:
     """Show what a version takes and gives, its metrics and where it is from; the promoted one by default."""
     from app.store.showing import ENGINE_COLUMNS, describe, engine_table
 
@@ -112,15 +96,15 @@ def show(store: _Store, name: str, version: int | None, as_json: bool) -> None:
     click.echo("data: " + ", ".join(f"{key} {value}" for key, value in known.items()))
 
 
-@main.command(name="try", context_settings=_HELP)
+@main.command(name="try", context_settings=HELP)
 @_name
 @click.argument("rows", required=False)
 @click.option("--version", type=click.IntRange(1), help="The version.  [default: the promoted one]")
 @click.option("--method", default="predict", show_default=True, help="predict, predict_proba, transform, …")
 @_json
-@_store
+@pass_store
 def try_model(  # noqa: PLR0913  # the command's options
-    store: _Store, *, name: str, rows: str | None, version: int | None, method: str, as_json: bool
+    store: Store, *, name: str, rows: str | None, version: int | None, method: str, as_json: bool
 ) -> None:
     """Predict from the shell: ROWS are the JSON body of a /predict, @FILE or - for the standard input.
 
@@ -129,7 +113,7 @@ def try_model(  # noqa: PLR0913  # the command's options
     from app.store.trying import ask
 
     catalog, settings = store.catalog, store.settings
-    version = version or _promoted(catalog, name)
+    version = version or promoted_version(catalog, name)
     body = None if rows is None else _body(rows)
     asked = ask(catalog, name, version, method, body, allow_mismatch=settings.allow_version_mismatch)
     if as_json:
@@ -139,12 +123,12 @@ def try_model(  # noqa: PLR0913  # the command's options
     print_table(("row", method), answers)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @_version
 @_json
-@_store
-def promote(store: _Store, name: str, version: int, as_json: bool) -> None:
+@pass_store
+def promote(store: Store, name: str, version: int, as_json: bool) -> None:
     """Let a version answer from now on, once it has passed every check."""
     from app.store import upkeep
 
@@ -153,11 +137,11 @@ def promote(store: _Store, name: str, version: int, as_json: bool) -> None:
     _print_serving(name, serving, f"{name} version {version} is promoted", as_json=as_json)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @_json
-@_store
-def rollback(store: _Store, name: str, as_json: bool) -> None:
+@pass_store
+def rollback(store: Store, name: str, as_json: bool) -> None:
     """Promote the version that was promoted before."""
     from app.store import upkeep
 
@@ -166,35 +150,35 @@ def rollback(store: _Store, name: str, as_json: bool) -> None:
     _print_serving(name, serving, f"{name} is back from version {before} to {serving.promoted}", as_json=as_json)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @_version
 @click.argument("label")
 @_json
-@_store
-def label(store: _Store, *, name: str, version: int, label: str, as_json: bool) -> None:
+@pass_store
+def label(store: Store, *, name: str, version: int, label: str, as_json: bool) -> None:
     """Serve a version under its own number, and remember why by a LABEL."""
     serving = store.catalog.label(name, version, label)
     told = f"{name} version {version} is {label}: POST /models/{name}/versions/{version}/predict"
     _print_serving(name, serving, told, as_json=as_json)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @click.argument("label")
 @_json
-@_store
-def unlabel(store: _Store, name: str, label: str, as_json: bool) -> None:
+@pass_store
+def unlabel(store: Store, name: str, label: str, as_json: bool) -> None:
     """Take a LABEL away."""
     _print_serving(name, store.catalog.unlabel(name, label), f"{name} has no {label} any more", as_json=as_json)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @click.argument("name", required=False)
 @click.argument("version", type=click.IntRange(1), required=False)
 @_json
-@_store
-def verify(store: _Store, name: str | None, version: int | None, as_json: bool) -> None:
+@pass_store
+def verify(store: Store, name: str | None, version: int | None, as_json: bool) -> None:
     """Check digests, library versions and golden rows; exits with 1 where a version would be refused."""
     from app.store import upkeep
 
@@ -209,13 +193,13 @@ def verify(store: _Store, name: str | None, version: int | None, as_json: bool) 
         raise SystemExit(1)
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @_version
 @click.option("--promote", is_flag=True, help="Let the new version answer from now on.")
 @_json
-@_store
-def recheck(store: _Store, *, name: str, version: int, promote: bool, as_json: bool) -> None:
+@pass_store
+def recheck(store: Store, *, name: str, version: int, promote: bool, as_json: bool) -> None:
     """Make a new version under the installed scikit-learn of one that another fitted, if it answers the same."""
     from app.store import upkeep
 
@@ -229,12 +213,12 @@ def recheck(store: _Store, *, name: str, version: int, promote: bool, as_json: b
         click.echo(f"{name} version {version} answers the same here; saved as version {saved.version}; {how}")
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @click.option("--keep", type=click.IntRange(0), required=True, help="So many of the newest versions stay.")
 @_json
-@_store
-def prune(store: _Store, name: str, keep: int, as_json: bool) -> None:
+@pass_store
+def prune(store: Store, name: str, keep: int, as_json: bool) -> None:
     """Delete old versions; those that are served stay as well."""
     deleted = store.catalog.prune(name, keep)
     if as_json:
@@ -243,13 +227,13 @@ def prune(store: _Store, name: str, keep: int, as_json: bool) -> None:
         click.echo(f"deleted {', '.join(map(str, deleted)) or 'nothing'}; left are {_joined(store, name)}")
 
 
-@main.command(context_settings=_HELP)
+@main.command(context_settings=HELP)
 @_name
 @click.argument("version", type=click.IntRange(1), required=False)
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @_json
-@_store
-def remove(store: _Store, *, name: str, version: int | None, yes: bool, as_json: bool) -> None:
+@pass_store
+def remove(store: Store, *, name: str, version: int | None, yes: bool, as_json: bool) -> None:
     """Delete a version that is not served, or a whole model."""
     catalog = store.catalog
     catalog.existing(name) if version is None else catalog.path(name, version)
@@ -263,23 +247,11 @@ def remove(store: _Store, *, name: str, version: int | None, yes: bool, as_json:
         click.echo(f"deleted {what}")
 
 
-def _promoted(catalog: ModelStore, name: str) -> int:
-    from app.errors import StoreError
-
-    catalog.existing(name)
-    version = catalog.promoted(name)
-    if version is None:
-        raise StoreError(
-            f"model {name!r} has no promoted version; name one, of {', '.join(map(str, catalog.versions(name)))}"
-        )
-    return version
-
-
 def _manifest(catalog: ModelStore, name: str, version: int | None) -> Manifest:
-    return catalog.manifest(name, version or _promoted(catalog, name))
+    return catalog.manifest(name, version or promoted_version(catalog, name))
 
 
-def _joined(store: _Store, name: str) -> str:
+def _joined(store: Store, name: str) -> str:
     return ", ".join(map(str, store.catalog.versions(name))) or "none"
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import joblib
@@ -13,8 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from processes import ROOT, free_port, need, start_gunicorn
-from sklearn.linear_model import LinearRegression
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from test_containers import IMAGE, need_docker, run
+
+from app.store import save
 
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = ROOT / "README.md"
@@ -108,18 +112,23 @@ def shown_error() -> dict[str, object]:
     return document
 
 
-def test_its_containers_answer() -> None:
+def test_its_containers_answer(tmp_path: Path) -> None:
     need_docker()
     need("curl")
     port = free_port()
     plugin = run("docker", "compose", "version").returncode == 0
     compose = f"{'docker compose' if plugin else 'docker-compose'} -p maas-readme-{os.getpid()}"
     environ = {"HTTP_PORT": f"127.0.0.1:{port}", "APP_IMAGE": IMAGE, "WEB_CONCURRENCY": "1"}
+    X, y = load_iris(return_X_y=True)
+    save(LogisticRegression(max_iter=500).fit(X, y), X, "iris", root=tmp_path)
+    environ["MODEL_STORE"] = str(tmp_path)
     (block,) = CONTAINERS
     commands = block.replace("docker compose", compose).replace("localhost:8080", f"localhost:{port}")
+    commands = commands.replace(".venv/bin/python", sys.executable)
     try:
         said = shell(commands, ROOT, **environ)
     finally:
         shell(f"{compose} down --volumes --remove-orphans --timeout 5", ROOT, **environ)
     assert '{"y_pred":[0]}' in said
     assert "saved iris version 2" in said
+    assert "imported as iris version 3; promoted" in said
