@@ -7,12 +7,14 @@ response; everything about predicting is here, to be read from top to bottom.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from app import wire
 from app.engines import Answer
-from app.errors import InvalidRows, NotFound, ServiceError, TooLarge
+from app.errors import InvalidRows, NotAcceptable, NotFound, ServiceError, TooLarge
+from app.explain import NotExplained, as_document
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
@@ -21,6 +23,7 @@ from app.store import LiveModels, LoadedModel
 from app.store.golden import check_golden
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # An answer of more values than this is refused before it is computed (128 MiB of float64).
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
@@ -99,6 +102,8 @@ class Service:
         """
         if call.method == "classify":
             return self._classify(call)
+        if call.method == "explain":
+            return self._explain(call)
         return self._answer_alone(self._understand(call))
 
     def answer_all(self, calls: Sequence[Call]) -> list[Reply | Exception]:
@@ -179,10 +184,38 @@ class Service:
             scores = self._run(model, decoded.batch, "predict_proba", _output_of(model, "predict_proba"))
         return Reply(wire.encode_labels(labels, scores, decoded.form), wire.JSON, _model_headers(model))
 
+    def _explain(self, call: Call) -> Reply:
+        """Answer rows with what each of their inputs adds to the model's output, in JSON."""
+        self.keys.require("predict", call.key)
+        wire.media_type(call.content_type)
+        if wire.acceptable(call.accept, wire.JSON) != wire.JSON:
+            raise NotAcceptable(f"Accept is {call.accept[:100]!r}; explanations are {wire.JSON}")
+        model = self.models.get(call.model, call.version, self.settings.request_timeout)
+        explainer = model.explainer
+        if isinstance(explainer, NotExplained):
+            raise NotFound(f"model {model.name!r} cannot be explained: {explainer}")
+        most = min(explainer.max_rows, self.settings.max_rows)
+        decoded = wire.decode(call.content_type, call.body, model.signature, most)
+        explanation = self._ask(model, decoded.batch, "explain", lambda: explainer.run(decoded.batch))
+        prediction = None
+        if "predict" in model.signature.outputs:
+            answer = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
+            prediction = None if isinstance(answer, list) else answer.tolist()
+        document = as_document(explainer, explanation, prediction, scalar=decoded.form.scalar)
+        return Reply(wire.dump(document), wire.JSON, _model_headers(model))
+
     def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs) -> Answer:
         _check_answer_size(output, batch.rows)
+        answer = self._ask(model, batch, method, lambda: model.engine.run(batch, method))
+        if not _has_rows(answer, batch.rows):
+            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
+        self.metrics.rows_predicted(model.name, batch.rows)
+        return answer
+
+    def _ask(self, model: LoadedModel, batch: Batch, method: str, ask: Callable[[], T]) -> T:
+        """Return what `ask` makes of the rows; what an estimator raises for them is the client's to know, or ours."""
         try:
-            answer = model.engine.run(batch, method)
+            return ask()
         except ServiceError:
             raise
         except ValueError as fault:
@@ -194,10 +227,6 @@ class Service:
             check_golden(model.engine, model.signature, model.manifest.golden)
             log.warning("%s %d: %s raised for a client's rows", model.name, model.version, method, exc_info=True)
             raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
-        if not _has_rows(answer, batch.rows):
-            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
-        self.metrics.rows_predicted(model.name, batch.rows)
-        return answer
 
 
 def _reply(asked: _Asked, answer: Answer) -> Reply:

@@ -20,7 +20,7 @@ def blueprint(service: Service, pool: PredictionPool) -> Blueprint:
         call = door.read_call(method, name, version, sent_header, read_body())
         return to_response(pool.run(lambda: service.answer(call)))
 
-    for method in (*METHODS, "classify"):
+    for method in (*METHODS, "classify", "explain"):
         for prefix in ("", "/models/<name>", "/models/<name>/versions/<int:version>"):
             routes.add_url_rule(
                 f"{prefix}/{method}",

@@ -18,6 +18,7 @@ FORMAT = 1
 FILE = "manifest.json"
 MODEL_FILE = "model.joblib"
 CODE_FOLDER = "code"
+BACKGROUND_FILE = "background.json"
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 

@@ -16,9 +16,9 @@ from app.settings import Settings
 from app.store import bundle, disk
 from app.store.catalog import ModelStore
 from app.store.containers import as_fitted
-from app.store.golden import check_golden, make_golden, sample_batch
+from app.store.golden import background_of, check_golden, make_golden, sample_batch
 from app.store.inference import infer_signature, infer_task
-from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
+from app.store.manifest import BACKGROUND_FILE, CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, dump_json
 from app.store.samples import take_sample
 
 
@@ -92,6 +92,9 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     chosen = choose(estimator, signature, sample_batch(signature, sample, golden), golden.random)
     check_golden(chosen.engine, signature, golden)
     files = {MODEL_FILE: content, **chosen.files}
+    background = background_of(signature, sample)
+    if background is not None:
+        files[BACKGROUND_FILE] = background
     if bundled is not None:
         files[f"{CODE_FOLDER}/{bundled.source.name}"] = bundled.content
 
