@@ -82,11 +82,12 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
     shell(".venv/bin/python scripts/train.py --dataset iris", clone)
     server = start_gunicorn(store, tmp_path, DEFAULT_MODEL="iris", WEB_CONCURRENCY="1")
     server.wait_for("/readyz")
-    answers = []
+    answers, told = [], ""
     try:
         for language, code in COMMANDS:
             if language == "python":
-                shell('.venv/bin/python -c "$CODE"', clone, CODE=code)
+                ported = code.replace("localhost:8000", f"localhost:{server.port}")
+                told += shell('.venv/bin/python -c "$CODE"', clone, CODE=ported)
                 continue
             for line in code.strip().splitlines():
                 said = shell(line.replace("localhost:8000", f"localhost:{server.port}"), clone)
@@ -98,7 +99,12 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
     assert answers[2].split() == ["y_pred", "0"]
     assert json.loads(answers[3])["label"] == "spam"
     assert json.loads(answers[4])["name"] == "iris"
-    refused = json.loads(answers[5])
+    explained = json.loads(answers[5])
+    assert sum(value[0] for value in explained["contributions"][0].values()) + explained["base_value"][0] == (
+        pytest.approx(explained["value"][0][0])
+    )
+    assert "422 ['/X/0/3']" in told
+    refused = json.loads(answers[6])
     assert {key: refused[key] for key in ("type", "title", "status", "detail")} == {
         key: shown_error()[key] for key in ("type", "title", "status", "detail")
     }
