@@ -150,10 +150,15 @@ class Client:
 
     def explain(self, rows: Any, model: str | None = None, version: int | None = None) -> dict[str, Any]:
         """Return what each input adds to the model's output, as the service writes it."""
-        body, content_type = _encode(rows)
-        headers = {"Content-Type": content_type, "Accept": _JSON}
-        document: dict[str, Any] = json.loads(self._call("POST", _path(model, version, "explain"), body, headers)[0])
+        document: dict[str, Any] = json.loads(self.post(*_encode(rows), model, version, method="explain"))
         return document
+
+    def post(
+        self, body: bytes, content_type: str, model: str | None = None, version: int | None = None, *, method: str
+    ) -> bytes:
+        """Send a body that is ready, in any format that the service reads; returns its JSON reply as it came."""
+        headers = {"Content-Type": content_type, "Accept": _JSON}
+        return self._call("POST", _path(model, version, method), body, headers)[0]
 
     def classify(self, text: str | list[str], model: str | None = None) -> Any:
         """Return ``{"label", "score"}`` of a text, or a list of them of several."""
