@@ -116,7 +116,7 @@ def test_answers_stand_beside_the_inputs_columns(score: Run, fitted: Any, source
 def test_probabilities_alone_are_columns_by_class(score: Run, fitted: Any) -> None:
     write(PEOPLE, "in.csv")
     score("in.csv", "out.csv", "--only", "--method", "predict_proba")
-    found = pd.read_csv("out.csv", float_precision="round_trip")
+    found = pd.read_csv("out.csv")
     assert list(found.columns) == ["predict_proba_new", "predict_proba_old"]
     np.testing.assert_allclose(found.to_numpy(), fitted.predict_proba(PEOPLE), rtol=1e-9)
 
@@ -172,10 +172,7 @@ BAD = "age,sex,children\n1,m,0\nold,f,1\n3,m,0\n4,x,0,9\n5,f,2\n,,\n7,f,3\n"
 def test_a_bad_row_ends_it_and_says_where(score: Run) -> None:
     Path("in.csv").write_text(BAD)
     told = score("in.csv", "out.csv", status=1)
-    assert (
-        told.stderr == ("error: in.csv: row 4: has 4 cells, and 3 are needed; --skip-bad sets such rows aside\n")
-        or "row 2: column 'age': must be a number, not the string 'old'" in told.stderr
-    )
+    assert told.stderr == "error: in.csv: row 4: has 4 cells, and 3 are needed; --skip-bad sets such rows aside\n"
     Path("in.csv").write_text(BAD.replace(",9", ""))
     told = score("in.csv", "out.csv", status=1)
     assert "error: in.csv: row 2: column 'age': must be a number, not the string 'old'" in told.stderr
@@ -246,18 +243,15 @@ def test_options_that_do_not_fit_are_told(score: Run) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(score: Run) -> None:
-    with open("in.csv", "w") as file:  # noqa: PTH123
-        file.write("x0,x1,x2\n")
-        file.writelines(f"{index},1.5,2.5\n" for index in range(100_000))
     peaks = []
-    for rows in (10_000, 100_000):
-        Path("some.csv").write_text("".join(Path("in.csv").open().readlines()[: rows + 1]))
+    for rows in (2_000, 16_000):
+        Path("in.csv").write_text("x0,x1,x2\n" + "".join(f"{index},1.5,2.5\n" for index in range(rows)))
         tracemalloc.start()
-        score("some.csv", "out.csv", "--chunk", 2000, model="sums")
+        score("in.csv", "out.csv", "--chunk", 500, model="sums")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert len(Path("out.csv").read_text().splitlines()) == 100_001
-    assert peaks[1] < 1.5 * peaks[0] + 1_000_000
+    assert len(Path("out.csv").read_text().splitlines()) == 16_001
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_an_interrupt_leaves_nothing(saved: Path, tmp_path: Path) -> None:
