@@ -17,7 +17,9 @@ from app.signature import Array, Batch, Output, Signature
 
 _MOST_STARTS = 50
 _MOST_ASKED = 200_000
-_ASKED_AT_ONCE = 10_000
+# Rows made at once hold so many values together (about 32 MB of float64).
+_VALUES_AT_ONCE = 4_000_000
+_MOST_COLUMNS = 2000
 
 
 class PermutationExplainer:
@@ -33,6 +35,8 @@ class PermutationExplainer:
         self.explained = _explained(estimator, signature)
         self._names = [column.name for column in signature.required]
         count = len(self._names)
+        if count > _MOST_COLUMNS:
+            raise NotExplained(f"it takes {count} columns; at most {_MOST_COLUMNS} are sampled")
         chosen = np.unique(np.linspace(0, background.rows - 1, _MOST_STARTS).astype(np.intp))
         self._starts = _taken(background, chosen)
         chance = np.random.default_rng(0)
@@ -50,17 +54,17 @@ class PermutationExplainer:
 
     def _of_row(self, row: Batch) -> Array:
         walks, count = self._turns.shape
-        steps = np.arange(count + 1)
-        own = (self._turns[:, None, :] < steps[None, :, None]).reshape(-1, count)
-        start = np.repeat(np.tile(np.arange(self._starts.rows), 2), count + 1)
-        parts = [
-            self._outputs(_mixed(row, self._starts, own[place], start[place]))
-            for begin in range(0, len(own), _ASKED_AT_ONCE)
-            for place in [slice(begin, begin + _ASKED_AT_ONCE)]
-        ]
+        total = walks * (count + 1)
+        size = max(1, _VALUES_AT_ONCE // count)
+        parts = [self._outputs(self._between(row, start, min(start + size, total))) for start in range(0, total, size)]
         outputs = np.concatenate(parts).reshape(walks, count + 1, -1)
         changes = np.diff(outputs, axis=1)
         return np.asarray(np.take_along_axis(changes, self._turns[:, :, None], axis=1).mean(axis=0))
+
+    def _between(self, row: Batch, first: int, end: int) -> Batch:
+        """Make the rows `first` to `end` of all walks, one after another, from the background to `row`."""
+        walk, step = np.divmod(np.arange(first, end), self._turns.shape[1] + 1)
+        return _mixed(row, self._starts, self._turns[walk] < step[:, None], walk % self._starts.rows)
 
     def _outputs(self, batch: Batch) -> Array:
         return self.explained.of(self._engine.run(batch, self.explained.method))

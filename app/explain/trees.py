@@ -19,7 +19,7 @@ from app.signature import Array, Batch, Signature
 
 # Steps on the way to leaves that are laid out at once, and kept from one request to the next.
 _CHUNK_STEPS = 500_000
-_KEPT_STEPS = 2_000_000
+_KEPT_STEPS = 500_000
 # About ten seconds' work: features on the way to a leaf, times the points of their integral, times rows.
 _MOST_WORK = 2_000_000_000
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from app.store.saving import Saved
 MAX_BYTES = 8 * 1024**3
 _MAX_MANIFEST_BYTES = 32 * 1024**2
 _MAX_FILES = 1000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1024**2
 # What tar may write behind the last file: zeros up to the end of a record.
@@ -132,7 +134,8 @@ def _check_manifest(manifest: Manifest) -> None:
     """Refuse a manifest whose files could not all be written inside of one folder, or are too large."""
     files = manifest.files
     entries_fit = all(
-        type(entry.bytes) is int and entry.bytes >= 0 and isinstance(entry.sha256, str) for entry in files.values()
+        type(entry.bytes) is int and entry.bytes >= 0 and _DIGEST.fullmatch(str(entry.sha256))
+        for entry in files.values()
     )
     if not entries_fit or not isinstance(manifest.data, dict) or not isinstance(manifest.name, str):
         raise StoreError(f"{MANIFEST_FILE} is damaged; {_REMEDY}")

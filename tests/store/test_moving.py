@@ -148,6 +148,7 @@ HOSTILE: dict[str, tuple[Callable[[list[Member]], list[Member]], str]] = {
     "wrong digest": (lambda m: with_file(m, "x", sha256="0" * 64), "x is not the file that was saved"),
     "wrong size": (lambda m: with_file(m, "x", bytes=5), r"x has 1 bytes, and manifest\.json says 5"),
     "size that is none": (lambda m: with_file(m, "x", bytes=-1), r"manifest\.json is damaged"),
+    "digest that is none": (lambda m: with_file(m, "x", sha256="\x1b[2J"), r"manifest\.json is damaged"),
     "huge size": (lambda m: with_file(m, "x", bytes=2**40), "bytes together; at most 8589934592 are imported"),
     "too many files": (lambda m: with_manifest(m, files=many(m)), "at most 1000 files"),
     "other format": (lambda m: with_manifest(m, format=99), "has format 99, and this release reads format 1"),
@@ -163,7 +164,7 @@ def twice(members: list[Member]) -> list[Member]:
 
 def many(members: list[Member]) -> dict[str, Any]:
     files = json.loads(members[0][1])["files"]
-    return files | {f"x{index}": {"sha256": "", "bytes": 0} for index in range(1000)}
+    return files | {f"x{index}": {"sha256": "0" * 64, "bytes": 0} for index in range(1000)}
 
 
 @pytest.fixture
