@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def export_model(store: Store, name: str, version: int | None, output: Path | None) -> None:
     """Write a version as a tar.gz, the promoted one by default, for `models.py import` in another store.
 
-    The same version gives the same bytes. Rows of the training data are in it: the golden rows.
+    The same version gives the same bytes. Some rows of the data are in it: golden rows, and those for explanations.
     """
     from app.errors import StoreError
     from app.store.moving import export_version

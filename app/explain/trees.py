@@ -20,8 +20,10 @@ from app.signature import Array, Batch, Signature
 # Steps on the way to leaves that are laid out at once, and kept from one request to the next.
 _CHUNK_STEPS = 500_000
 _KEPT_STEPS = 500_000
-# About ten seconds' work: features on the way to a leaf, times the points of their integral, times rows.
-_MOST_WORK = 2_000_000_000
+# Larger ensembles would take seconds to lay out for every request.
+_MOST_STEPS = 10_000_000
+# Some seconds' work: features on the way to a leaf, times the points of their integral, times rows.
+_MOST_WORK = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class TreeExplainer:
             most = min(tree.depth, len(self._origins))
             steps += tree.steps
             work += int((tree.left < 0).sum()) * most * ((most + 1) // 2)
+        if steps > _MOST_STEPS:
+            raise NotExplained(f"{steps} steps lead to its leaves; up to {_MOST_STEPS} are followed")
         self.max_rows = most_rows(len(self._prepared.names), len(self._ensemble.start), _MOST_WORK // work)
         self._kept = list(self._paths()) if steps <= _KEPT_STEPS else None
 

@@ -161,3 +161,13 @@ def test_rows_of_huge_forests_are_bounded_by_their_work() -> None:
         few, explanation = explained(model, Xr, Xr[:1])
     assert few.max_rows == 1
     np.testing.assert_allclose(explanation.values[:, 0], model.predict(Xr[:1]), rtol=1e-9)
+
+
+def test_what_is_larger_still_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.explain import trees
+
+    model = ExtraTreesRegressor(3, random_state=0).fit(Xr, yr)
+    monkeypatch.setattr(trees, "_MOST_STEPS", 1000)
+    explainer, explanation = explained(model, Xr, Xr[:1])
+    assert explainer.method == "permutations"
+    np.testing.assert_allclose(explanation.values[:, 0], model.predict(Xr[:1]), rtol=1e-9)
