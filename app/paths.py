@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.service import CLASSIFY
+from app.service import CLASSIFY, EXPLAIN
 from app.signature import METHODS
 from app.store.live import Version
 from app.wire import OWN
 
 # The last word of a path below /models, or of a bare one: the method that it asks (empty where the body says which),
 # and the dialect.
-_WORDS = {**{method: (method, OWN) for method in (*METHODS, CLASSIFY)}, "invocations": ("", "mlflow")}
+_WORDS = {**{method: (method, OWN) for method in (*METHODS, CLASSIFY, EXPLAIN)}, "invocations": ("", "mlflow")}
 # What may stand before a colon below /v1/models, as TensorFlow Serving writes it.
-_VERBS = {"predict": "", "explain": "explain"}
+_VERBS = {"predict": "", "explain": EXPLAIN}
 _NAMED = ("/models/<name>", "/models/<name>/versions/<int:version>", "/models/<name>/labels/<label>")
 # Beyond so many digits it is no version's number, and Flask says so.
 _DIGITS = 9

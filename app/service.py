@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 import numpy as np
 
 from app import wire
 from app.engines import Answer
-from app.errors import DeadlineExceeded, InvalidRows, NotFound, ServiceError, TooLarge
+from app.errors import DeadlineExceeded, InvalidRows, NotAcceptable, NotFound, ServiceError, TooLarge
+from app.explain import NotExplained, as_document
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
@@ -27,9 +29,10 @@ from app.store.golden import check_golden
 from app.store.live import Version
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-# Asks for label and score of texts; no method of the estimator's.
-CLASSIFY = "classify"
+# Asks for label and score of texts, and for what each input adds; no methods of the estimator's.
+CLASSIFY, EXPLAIN = "classify", "explain"
 # An answer of more values than this is refused before it is computed (128 MiB of float64).
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
 # Requests of more rows than this gain nothing from sharing a call.
@@ -143,6 +146,8 @@ class Service:
         """
         if call.method == CLASSIFY:
             return self._classify(call)
+        if call.method == EXPLAIN:
+            return self._explain(call)
         return self._answer_alone(self._understand(call))
 
     def answer_all(self, calls: Sequence[Call]) -> list[Reply | Exception]:
@@ -155,8 +160,8 @@ class Service:
         shared: dict[tuple[int, str], list[tuple[int, _Asked]]] = {}
         for index, call in enumerate(calls):
             try:
-                if call.method == CLASSIFY:
-                    answered[index] = self._classify(call)
+                if call.method in (CLASSIFY, EXPLAIN):
+                    answered[index] = self.answer(call)
                     continue
                 asked = self._understand(call)
                 if asked.shares:
@@ -274,12 +279,49 @@ class Service:
         requests = 1 if scores is None else 0
         return self._run(model, batch, "predict", _output_of(model, "predict"), requests), scores
 
+    def _explain(self, call: Call) -> Reply:
+        """Answer rows with what each of their inputs adds to the model's output, in JSON."""
+        self.keys.require("predict", call.key)
+        if call.dialect != wire.OWN:
+            raise NotFound("this protocol has no explanations here; ask POST /models/<name>/explain")
+        wire.media_type(call.content_type)
+        if wire.acceptable(call.accept, wire.JSON) != wire.JSON:
+            raise NotAcceptable(f"Accept is {call.accept[:100]!r}; explanations are {wire.JSON}")
+        model = self.models.get(call.model, call.version, self.settings.request_timeout, call)
+        try:
+            document = self._explained(model, call)
+        except Exception as error:
+            self._count_failure(model, error)
+            raise
+        return Reply(wire.dump(document), wire.JSON, _model_headers(model))
+
+    def _explained(self, model: LoadedModel, call: Call) -> dict[str, Any]:
+        explainer = model.explainer
+        if isinstance(explainer, NotExplained):
+            raise NotFound(f"model {model.name!r} cannot be explained: {explainer}")
+        most = min(explainer.max_rows, self.settings.max_rows)
+        decoded = wire.decode(call.content_type, call.body, model.signature, most)
+        explanation = self._ask(model, decoded.batch, EXPLAIN, lambda: explainer.run(decoded.batch))
+        prediction = None
+        if "predict" in model.signature.outputs:
+            answer = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
+            prediction = None if isinstance(answer, list) else answer.tolist()
+        return as_document(explainer, explanation, prediction, scalar=decoded.form.scalar)
+
     def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs, requests: int = 1) -> Answer:
         """Ask the engine about the rows of so many requests."""
         _check_answer_size(output, batch.rows)
         started = time.perf_counter()
+        answer = self._ask(model, batch, method, lambda: self._computed(model, batch, method))
+        if not _has_rows(answer, batch.rows):
+            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
+        self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
+        return answer
+
+    def _ask(self, model: LoadedModel, batch: Batch, method: str, ask: Callable[[], T]) -> T:
+        """Return what `ask` makes of the rows; what an estimator raises for them is the client's to know, or ours."""
         try:
-            answer = self._computed(model, batch, method)
+            return ask()
         except ServiceError:
             raise
         except ValueError as fault:
@@ -291,10 +333,6 @@ class Service:
             check_golden(model.engine, model.signature, model.manifest.golden)
             log.warning("%s %d: %s raised for a client's rows", model.name, model.version, method, exc_info=True)
             raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
-        if not _has_rows(answer, batch.rows):
-            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
-        self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
-        return answer
 
     def _computed(self, model: LoadedModel, batch: Batch, method: str) -> Answer:
         """Ask the engine; of a slow model a part of the rows at a time, until nobody waits for the answer any more."""

@@ -38,6 +38,8 @@ GOOD: list[tuple[str, dict[str, str], bytes]] = [
     ("/models/iris/versions/01/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/versions/2/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/labels/stable/predict", {}, b'{"X":[' + ROW + b"]}"),
+    ("/models/iris/labels/stable/explain", {}, b'{"X":[' + ROW + b"]}"),
+    ("/explain", {}, b'{"X":[[1]]}'),
     ("/models/iris/labels/7/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/labels/other/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/table/predict", {}, b'{"features":{"age":1,"level":"low","count":1,"ok":true}}'),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.paths import Target
 from app.server.http1 import Request
+from app.service import EXPLAIN
 from app.store.live import Version
 from app.wire.codings import is_coded
 
@@ -36,6 +37,8 @@ class Pace:
         if target is None:
             # Flask's other routes only read; what changes something may load a model first.
             return request.method in ("GET", "HEAD", "OPTIONS")
+        if target.method == EXPLAIN:
+            return False  # the first one builds the explainer, and sampling takes its time
         if is_coded(request.header("content-encoding")):
             return False  # its length tells nothing of what it inflates to
         seconds = self._seconds.get(_like(request, target))

@@ -23,12 +23,14 @@ __all__ = [
     "acceptable",
     "decode",
     "decode_texts",
+    "dump",
     "encode",
     "encode_labels",
     "media_type",
 ]
 
 JSON = json_body.MEDIA_TYPE
+dump = json_body.dump
 
 _FORMATS: dict[str, ModuleType] = {
     json_body.MEDIA_TYPE: json_body,

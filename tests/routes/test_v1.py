@@ -102,7 +102,7 @@ def test_several_outputs_are_named(client: FlaskClient) -> None:
             404,
             "no label 'canary'; it has stable",
         ),
-        ("/v1/models/iris:explain", b'{"instances":[[1,2,3,4]]}', 404, "has no explain; it has predict"),
+        ("/v1/models/iris:explain", b'{"instances":[[1,2,3,4]]}', 404, "ask POST /models/<name>/explain"),
         ("/v1/models/iris:regress", b"{}", 405, "is not allowed"),
     ],
 )
