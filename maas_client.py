@@ -111,7 +111,7 @@ class Client:
         self._idle: deque[http.client.HTTPConnection] = deque()
 
     def predict(
-        self, rows: Any, model: str | None = None, version: int | None = None, *, method: str = "predict"
+        self, rows: Any, model: str | None = None, version: int | str | None = None, *, method: str = "predict"
     ) -> Any:
         """Return the model's answers for rows, as an array where NumPy is there; a bare flat row gives one value.
 
@@ -120,7 +120,8 @@ class Client:
         rows
             An array (n, n_features), a DataFrame, lists or dicts of values, or texts; NaN and None are missing values.
         model, version
-            Which one is asked; by default the service's default model, and the promoted version.
+            Which one is asked, a version by its number or a label; by default the service's default model, and
+            its promoted version, or the one that its split gives this client.
         method
             One of scikit-learn's: predict, predict_proba, predict_log_proba, decision_function, transform, …
 
@@ -144,17 +145,17 @@ class Client:
         document = json.loads(reply)
         return _as_array(next(document[key] for key in _ANSWERS if key in document))
 
-    def predict_proba(self, rows: Any, model: str | None = None, version: int | None = None) -> Any:
+    def predict_proba(self, rows: Any, model: str | None = None, version: int | str | None = None) -> Any:
         """Return probabilities (n, n_classes), as :meth:`predict` does."""
         return self.predict(rows, model, version, method="predict_proba")
 
-    def explain(self, rows: Any, model: str | None = None, version: int | None = None) -> dict[str, Any]:
+    def explain(self, rows: Any, model: str | None = None, version: int | str | None = None) -> dict[str, Any]:
         """Return what each input adds to the model's output, as the service writes it."""
         document: dict[str, Any] = json.loads(self.post(*_encode(rows), model, version, method="explain"))
         return document
 
     def post(
-        self, body: bytes, content_type: str, model: str | None = None, version: int | None = None, *, method: str
+        self, body: bytes, content_type: str, model: str | None = None, version: int | str | None = None, *, method: str
     ) -> bytes:
         """Send a body that is ready, in any format that the service reads; returns its JSON reply as it came."""
         headers = {"Content-Type": content_type, "Accept": _JSON}
@@ -170,7 +171,7 @@ class Client:
         models: list[dict[str, Any]] = json.loads(self._call("GET", "/models")[0])["models"]
         return models
 
-    def model(self, name: str, version: int | None = None) -> dict[str, Any]:
+    def model(self, name: str, version: int | str | None = None) -> dict[str, Any]:
         """Return what a model takes and gives, and how good it is."""
         document: dict[str, Any] = json.loads(self._call("GET", _path(name, version, ""))[0])
         return document
@@ -272,13 +273,13 @@ def _error_of(response: http.client.HTTPResponse, content: bytes) -> ServiceErro
     return ServiceError(response.status, detail, errors, response.getheader("X-Request-Id"), retry_after)
 
 
-def _path(model: str | None, version: int | None, method: str) -> str:
+def _path(model: str | None, version: int | str | None, method: str) -> str:
     if model is None:
         if version is not None:
             raise ValueError("a version needs its model's name")
         return f"/{method}"
-    numbered = "" if version is None else f"/versions/{version}"
-    return f"/models/{quote(model, safe='')}{numbered}" + (f"/{method}" if method else "")
+    chosen = f"/labels/{quote(version, safe='')}" if isinstance(version, str) else f"/versions/{version}"
+    return f"/models/{quote(model, safe='')}{'' if version is None else chosen}" + (f"/{method}" if method else "")
 
 
 def _encode(rows: Any) -> tuple[bytes, str]:

@@ -73,6 +73,7 @@ def root_of_three(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Path:
     ).fit(PEOPLE, np.arange(20.0))
     texts = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, SPAM)
     store.save(*iris, name="iris", root=root)
+    store.ModelStore(root).label("iris", 1, "stable")
     store.save(table, PEOPLE, "people", root=root)
     store.save(texts, TEXTS, "spam", root=root)
     return root
@@ -107,6 +108,15 @@ def test_data_frames_are_matched_by_name_with_their_missing_values_and_dates(
     record = {"age": float("nan"), "sex": None, "born": pd.Timestamp("1990-05-05")}
     assert client.predict(record, "people").shape == ()
     assert client.predict([record], "people").shape == (1,)
+
+
+def test_a_version_is_asked_by_number_or_label(client: Client, iris: Any) -> None:
+    estimator, X = iris
+    for version in (1, "stable"):
+        np.testing.assert_array_equal(client.predict(X, "iris", version), estimator.predict(X))
+    assert client.model("iris", "stable")["version"] == 1
+    with pytest.raises(ServiceError, match="no label"):
+        client.predict(X, "iris", "canary")
 
 
 def test_texts_are_labelled_and_classified(client: Client) -> None:
