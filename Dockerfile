@@ -29,7 +29,7 @@ RUN find / -xdev \( -path '*-packages/pip' -o -path '*-packages/pip-*' -o -path 
     && install -d -o app -g app /models
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
-COPY LICENSE gunicorn.conf.py ./
+COPY LICENSE gunicorn.conf.py maas_client.py ./
 COPY deploy/entrypoint.sh deploy/healthcheck.py deploy/
 COPY scripts scripts
 COPY app app

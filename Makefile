@@ -10,7 +10,7 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve train test test-live test-transformers lint lock up down clean
+.PHONY: help install serve train test test-live test-transformers clients lint lock up down clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,11 @@ $(VENV)/.installed: requirements.txt scripts/install.sh
 
 $(VENV)/.installed-dev: requirements-dev.txt scripts/install.sh
 	@PYTHON="$(PYTHON)" sh scripts/install.sh "$(VENV)" requirements-dev.txt
+	@touch $@
+
+# Other serving systems' clients, for the live tests: each in an environment of its own.
+.clients/%/.installed: tests/live/clients/%.txt scripts/install.sh
+	@mkdir -p .clients && PYTHON="$(PYTHON)" sh scripts/install.sh ".clients/$*" $<
 	@touch $@
 
 install: $(VENV)/.installed ## make .venv and install the pinned packages
@@ -47,6 +52,8 @@ test-live: $(VENV)/.installed-dev ## run the tests that start real gunicorn, ngi
 test-transformers: .venv-transformers/.installed ## run the tests of Hugging Face models, in .venv-transformers
 	LIVE_REQUIRE=transformers .venv-transformers/bin/python -m pytest tests/live/test_transformers.py $(ARGS)
 
+clients: .clients/tritonclient/.installed .clients/kserve/.installed .clients/mlflow/.installed ## install other systems' clients, for the live tests
+
 lint: $(VENV)/.installed-dev ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +78,6 @@ up: ## build the image and start gunicorn and nginx in containers, on http://127
 down: ## stop the containers; the models stay in their volume
 	@exec $(COMPOSE) down $(ARGS)
 
-clean: ## remove .venv and caches; models stay
-	rm -rf "$(VENV)" .venv-transformers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
+clean: ## remove .venv, .clients and caches; models stay
+	rm -rf "$(VENV)" .venv-transformers .clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

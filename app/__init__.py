@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
+__version__ = "0.1.0"
+
+
 def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask:
     """Build the Flask app: find the store, start to load its models, hang the routes.
 
@@ -31,7 +34,8 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
 
     from app.keys import ApiKeys
     from app.monitor.metrics import Metrics
-    from app.routes import exchange, health, models, predict
+    from app.paths import Paths
+    from app.routes import exchange, health, models, platforms, predict, v1, v2
     from app.server.pool import PredictionPool
     from app.service import Service
     from app.settings import Settings
@@ -54,8 +58,12 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["service"] = service
     app.extensions["metrics"] = metrics
-    exchange.register(app, metrics)
+    exchange.register(app, metrics, Paths(settings.aip_predict_route))
     app.register_blueprint(predict.blueprint(service, pool))
+    # Before our own: where Vertex chooses one of our paths, it is Vertex that is answered.
+    app.register_blueprint(platforms.blueprint(service))
+    app.register_blueprint(v2.blueprint(service, catalog))
+    app.register_blueprint(v1.blueprint(service))
     app.register_blueprint(models.blueprint(service, catalog))
     app.register_blueprint(health.blueprint(service))
 

@@ -11,10 +11,11 @@ import os
 import re
 from http import HTTPStatus
 
-from app.errors import ServiceError, UnsupportedMediaType
+from app import wire
+from app.errors import ServiceError
+from app.paths import Target
 from app.service import Call, Header, Reply
-from app.store.live import Version
-from app.wire import problem
+from app.wire import codings, problem
 
 log = logging.getLogger(__name__)
 
@@ -38,26 +39,54 @@ def api_key(header: Header) -> str | None:
     return header("x-api-key") or None
 
 
-def read_call(method: str, model: str | None, version: Version, header: Header, body: bytes) -> Call:
-    """Make the Call of a request to predict; raises UnsupportedMediaType for an encoded body."""
+def read_body(header: Header, body: bytes, limit: int) -> bytes:
+    """Return a body without its Content-Encoding.
+
+    Raises
+    ------
+    UnsupportedMediaType, MalformedBody, TooLarge
+        The coding is not known, the body is not in it, or it inflates to more than `limit` bytes.
+    """
     encoding = header("content-encoding")
-    if encoding and encoding.strip().lower() != "identity":
-        raise UnsupportedMediaType(f"the Content-Encoding is {encoding[:40]!r}; send the body as it is")
-    return Call(method, body, model, version, header("content-type"), header("accept"), api_key(header), header=header)
+    return codings.inflate(body, encoding, limit) if encoding else body
 
 
-def error_reply(error: Exception, asked: str, request_id: str) -> Reply:
-    """Turn what was raised into a problem document.
+def read_call(asked: Target, header: Header, body: bytes) -> Call:
+    """Make the Call of a request to predict, from what its path asks for, its headers and its body."""
+    described_by = wire.DIALECTS[asked.dialect].described_by
+    return Call(
+        asked.method,
+        body,
+        asked.model,
+        asked.version,
+        header(described_by),
+        header("accept"),
+        api_key(header),
+        asked.dialect,
+        header,
+        asked.place,
+    )
+
+
+def error_reply(error: Exception, asked: str, request_id: str, dialect: str = wire.OWN) -> Reply:
+    """Turn what was raised into an error as the dialect writes it, a problem document where it is our own.
 
     An exception outside :class:`ServiceError` is ours: it leaves as an opaque 500, and the log has the
     trace; `asked` says there what was asked.
     """
     if isinstance(error, ServiceError):
+        if wire.DIALECTS[dialect].error is not None:
+            return status_reply(error.status, error.detail, request_id, error.headers, dialect)
         return Reply(problem.of_error(error, request_id), problem.MEDIA_TYPE, error.headers, status=int(error.status))
     log.error("%s failed", asked, exc_info=error)
-    return status_reply(HTTPStatus.INTERNAL_SERVER_ERROR, _FAILED, request_id)
+    return status_reply(HTTPStatus.INTERNAL_SERVER_ERROR, _FAILED, request_id, dialect=dialect)
 
 
-def status_reply(status: int, detail: str, request_id: str, headers: dict[str, str] | None = None) -> Reply:
-    """Make the problem document of a bare HTTP status."""
+def status_reply(
+    status: int, detail: str, request_id: str, headers: dict[str, str] | None = None, dialect: str = wire.OWN
+) -> Reply:
+    """Make the error of a bare HTTP status, as the dialect writes it."""
+    write = wire.DIALECTS[dialect].error
+    if write is not None:
+        return Reply(write(status, detail), wire.JSON, headers or {}, status=int(status))
     return Reply(problem.of_status(status, detail, request_id), problem.MEDIA_TYPE, headers or {}, status=status)

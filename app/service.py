@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 import numpy as np
 
 from app import wire
 from app.engines import Answer
-from app.errors import DeadlineExceeded, InvalidRows, NotFound, ServiceError, TooLarge
+from app.errors import DeadlineExceeded, InvalidRows, NotAcceptable, NotFound, ServiceError, TooLarge
+from app.explain import NotExplained, as_document
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
@@ -27,9 +29,10 @@ from app.store.golden import check_golden
 from app.store.live import Version
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-# Asks for label and score of texts; no method of the estimator's.
-CLASSIFY = "classify"
+# Asks for label and score of texts, and for what each input adds; no methods of the estimator's.
+CLASSIFY, EXPLAIN = "classify", "explain"
 # An answer of more values than this is refused before it is computed (128 MiB of float64).
 MAX_ANSWER_VALUES = 16 * 1024 * 1024
 # Requests of more rows than this gain nothing from sharing a call.
@@ -52,11 +55,14 @@ class Call:
 
     Attributes
     ----------
-    method: one of the estimator's methods (``predict``, ``predict_proba``, …).
+    method: one of the estimator's methods (``predict``, ``predict_proba``, …); empty for the model's first.
     model, version: which one is asked, a version by its number or a label; None stands for the default model, and
         leaves the version to the split or the promotion.
-    body: the request's body, with the headers Content-Type and Accept as the client sent them.
+    body: the request's body.
+    content_type: the header that says how to read it, as the client sent it (another one in some dialects).
+    accept: the header Accept, likewise.
     key: the API key, where one was sent.
+    dialect: which of ``wire.DIALECTS`` the client speaks.
     header: gives any header by its lower-case name, empty where it was not sent: a split may go by one.
     place: the place in the split, where the door has drawn it already.
     """
@@ -68,6 +74,7 @@ class Call:
     content_type: str = ""
     accept: str = ""
     key: str | None = None
+    dialect: str = wire.OWN
     header: Header = _no_header
     place: float | None = None
 
@@ -87,11 +94,20 @@ class _Asked:
     """A call that was understood: who is asked what, about which rows, how it wants to hear it, who answers unseen."""
 
     model: LoadedModel
-    method: str
-    output: Outputs
+    methods: list[tuple[str, Outputs]]
     decoded: wire.Decoded
+    dialect: str
     answered_in: str
     shadow: LoadedModel | None
+
+    @property
+    def shares(self) -> bool:
+        """Whether other calls may be answered together with this one."""
+        return (
+            len(self.methods) == 1
+            and self.decoded.batch.rows <= MOST_SHARED_ROWS
+            and self.model.shares(self.methods[0][0])
+        )
 
 
 class Service:
@@ -111,14 +127,14 @@ class Service:
         except ServiceError:
             return True
 
-    def row_seconds(self, method: str, model: str | None, version: int | None) -> float:
+    def row_seconds(self, method: str, model: str | None, version: Version) -> float:
         """Return what one row took when the model that would answer was saved; 0 where nobody knows."""
         try:
             name = self.models.text_name() if method == CLASSIFY and model is None else model
             found = self.models.get(name, version, 0.0)
         except ServiceError:
             return 0.0
-        return found.row_seconds("predict_proba" if method == CLASSIFY else method)
+        return found.row_seconds("predict_proba" if method == CLASSIFY else method or found.signature.methods[0])
 
     def answer(self, call: Call) -> Reply:
         """Answer one call.
@@ -130,6 +146,8 @@ class Service:
         """
         if call.method == CLASSIFY:
             return self._classify(call)
+        if call.method == EXPLAIN:
+            return self._explain(call)
         return self._answer_alone(self._understand(call))
 
     def answer_all(self, calls: Sequence[Call]) -> list[Reply | Exception]:
@@ -142,12 +160,12 @@ class Service:
         shared: dict[tuple[int, str], list[tuple[int, _Asked]]] = {}
         for index, call in enumerate(calls):
             try:
-                if call.method == CLASSIFY:
-                    answered[index] = self._classify(call)
+                if call.method in (CLASSIFY, EXPLAIN):
+                    answered[index] = self.answer(call)
                     continue
                 asked = self._understand(call)
-                if asked.model.shares(asked.method) and asked.decoded.batch.rows <= MOST_SHARED_ROWS:
-                    shared.setdefault((id(asked.model), asked.method), []).append((index, asked))
+                if asked.shares:
+                    shared.setdefault((id(asked.model), asked.methods[0][0]), []).append((index, asked))
                 else:
                     answered[index] = self._answer_alone(asked)
             except Exception as error:
@@ -159,18 +177,21 @@ class Service:
 
     def _answer_together(self, members: Sequence[_Asked]) -> Iterator[Reply | Exception]:
         """Ask the engine once for all members; where that fails each is asked alone, so that none hurts another."""
-        first = members[0]
-        if len(members) > 1 and (len(members) - 1) * first.model.call_seconds(first.method) > _SHARING_SECONDS:
+        model, ((method, output),) = members[0].model, members[0].methods
+        if len(members) > 1 and (len(members) - 1) * model.call_seconds(method) > _SHARING_SECONDS:
             try:
                 batch = Batch.join([asked.decoded.batch for asked in members])
-                answer = self._run(first.model, batch, first.method, first.output, len(members))
+                answer = self._run(model, batch, method, output, len(members))
             except Exception as error:
-                log.debug("a shared call of %s failed: %s", first.model.name, error)
+                log.debug("a shared call of %s failed: %s", model.name, error)
             else:
                 end = 0
                 for asked in members:
                     start, end = end, end + asked.decoded.batch.rows
-                    yield self._reply(asked, _part(answer, start, end))
+                    try:
+                        yield self._reply(asked, [_part(answer, start, end)])
+                    except Exception as error:  # it may want it in a format that cannot hold it
+                        yield error
                 return
         for asked in members:
             try:
@@ -179,18 +200,29 @@ class Service:
                 yield error
 
     def _answer_alone(self, asked: _Asked) -> Reply:
+        batch = asked.decoded.batch
         try:
-            answer = self._run(asked.model, asked.decoded.batch, asked.method, asked.output)
+            if len(asked.methods) > 1:
+                _check_answer_size(tuple(part for _, output in asked.methods for part in _parts(output)), batch.rows)
+            # One request, however many methods it asks; it counts once the last has answered.
+            answers = [
+                self._run(asked.model, batch, method, output, requests=int(number == len(asked.methods)))
+                for number, (method, output) in enumerate(asked.methods, 1)
+            ]
         except Exception as error:
             self._count_failure(asked.model, error)
             raise
-        return self._reply(asked, answer)
+        return self._reply(asked, answers)
 
-    def _reply(self, asked: _Asked, answer: Answer) -> Reply:
-        body = wire.encode(answer, asked.output, asked.decoded.form, asked.answered_in)
+    def _reply(self, asked: _Asked, answers: list[Answer]) -> Reply:
+        """Write the answers, and let the shadow, if any, be asked what the first of them was about."""
+        model, methods, batch = asked.model, asked.methods, asked.decoded.batch
+        answered = [wire.Answered(*method, answer) for method, answer in zip(methods, answers, strict=True)]
+        served = wire.Served(model.name, model.version)
+        written = wire.DIALECTS[asked.dialect].encode(answered, asked.decoded.form, asked.answered_in, served)
         if asked.shadow is not None:
-            self.shadows.ask(asked.shadow, asked.model, asked.method, asked.decoded.batch, answer)
-        return Reply(body, asked.answered_in, _model_headers(asked.model))
+            self.shadows.ask(asked.shadow, model, methods[0][0], batch, answers[0])
+        return Reply(written.body, written.content_type, {**_model_headers(model), **written.headers})
 
     def _count_failure(self, model: LoadedModel, error: Exception) -> None:
         """Count a request that a version was asked in vain: by its own fault, or by that of the rows."""
@@ -200,16 +232,18 @@ class Service:
     def _understand(self, call: Call) -> _Asked:
         """Check the key, find the model, and read the rows."""
         self.keys.require("predict", call.key)
-        asked_in = wire.media_type(call.content_type)
-        answered_in = wire.acceptable(call.accept, asked_in)
+        dialect = wire.DIALECTS[call.dialect]
+        answered_in = dialect.negotiate(call.content_type, call.accept)
         model, shadow = self.models.choose(call.model, call.version, self.settings.request_timeout, call)
         try:
-            output = _output_of(model, call.method)
-            decoded = wire.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
+            method = call.method or model.signature.methods[0]
+            output = _output_of(model, method)
+            decoded = dialect.decode(call.content_type, call.body, model.signature, self.settings.max_rows)
+            methods = [(each, _output_of(model, each)) for each in decoded.methods] or [(method, output)]
         except Exception as error:
             self._count_failure(model, error)
             raise
-        return _Asked(model, call.method, output, decoded, answered_in, shadow)
+        return _Asked(model, methods, decoded, call.dialect, answered_in, shadow)
 
     def _classify(self, call: Call) -> Reply:
         """Answer one text, or a list of them, with its label and the probability of that label.
@@ -245,12 +279,49 @@ class Service:
         requests = 1 if scores is None else 0
         return self._run(model, batch, "predict", _output_of(model, "predict"), requests), scores
 
+    def _explain(self, call: Call) -> Reply:
+        """Answer rows with what each of their inputs adds to the model's output, in JSON."""
+        self.keys.require("predict", call.key)
+        if call.dialect != wire.OWN:
+            raise NotFound("this protocol has no explanations here; ask POST /models/<name>/explain")
+        wire.media_type(call.content_type)
+        if wire.acceptable(call.accept, wire.JSON) != wire.JSON:
+            raise NotAcceptable(f"Accept is {call.accept[:100]!r}; explanations are {wire.JSON}")
+        model = self.models.get(call.model, call.version, self.settings.request_timeout, call)
+        try:
+            document = self._explained(model, call)
+        except Exception as error:
+            self._count_failure(model, error)
+            raise
+        return Reply(wire.dump(document), wire.JSON, _model_headers(model))
+
+    def _explained(self, model: LoadedModel, call: Call) -> dict[str, Any]:
+        explainer = model.explainer
+        if isinstance(explainer, NotExplained):
+            raise NotFound(f"model {model.name!r} cannot be explained: {explainer}")
+        most = min(explainer.max_rows, self.settings.max_rows)
+        decoded = wire.decode(call.content_type, call.body, model.signature, most)
+        explanation = self._ask(model, decoded.batch, EXPLAIN, lambda: explainer.run(decoded.batch))
+        prediction = None
+        if "predict" in model.signature.outputs:
+            answer = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
+            prediction = None if isinstance(answer, list) else answer.tolist()
+        return as_document(explainer, explanation, prediction, scalar=decoded.form.scalar)
+
     def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs, requests: int = 1) -> Answer:
         """Ask the engine about the rows of so many requests."""
         _check_answer_size(output, batch.rows)
         started = time.perf_counter()
+        answer = self._ask(model, batch, method, lambda: self._computed(model, batch, method))
+        if not _has_rows(answer, batch.rows):
+            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
+        self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
+        return answer
+
+    def _ask(self, model: LoadedModel, batch: Batch, method: str, ask: Callable[[], T]) -> T:
+        """Return what `ask` makes of the rows; what an estimator raises for them is the client's to know, or ours."""
         try:
-            answer = self._computed(model, batch, method)
+            return ask()
         except ServiceError:
             raise
         except ValueError as fault:
@@ -262,10 +333,6 @@ class Service:
             check_golden(model.engine, model.signature, model.manifest.golden)
             log.warning("%s %d: %s raised for a client's rows", model.name, model.version, method, exc_info=True)
             raise InvalidRows(f"the model cannot take these rows: {type(fault).__name__}") from fault
-        if not _has_rows(answer, batch.rows):
-            raise RuntimeError(f"{model.name} {model.version}: {method} did not answer {batch.rows} rows with as many")
-        self.metrics.predicted(model.key, requests, batch.rows, time.perf_counter() - started)
-        return answer
 
     def _computed(self, model: LoadedModel, batch: Batch, method: str) -> Answer:
         """Ask the engine; of a slow model a part of the rows at a time, until nobody waits for the answer any more."""
@@ -302,12 +369,16 @@ def _output_of(model: LoadedModel, method: str) -> Outputs:
         raise NotFound(f"model {model.name!r} has no {method}; it has {methods}") from None
 
 
+def _parts(output: Outputs) -> tuple[Output, ...]:
+    return (output,) if isinstance(output, Output) else output
+
+
 def _has_rows(answer: Answer, rows: int) -> bool:
     return all(len(part) == rows for part in answer) if isinstance(answer, list) else len(answer) == rows
 
 
 def _check_answer_size(output: Outputs, rows: int) -> None:
-    per_row = output.cells_per_row if isinstance(output, Output) else sum(part.cells_per_row for part in output)
+    per_row = sum(part.cells_per_row for part in _parts(output))
     if rows * per_row > MAX_ANSWER_VALUES:
         most = max(1, MAX_ANSWER_VALUES // per_row)
         raise TooLarge(f"the answer would have {rows} x {per_row} values; send at most {most} rows at a time")

@@ -49,6 +49,8 @@ class Settings:
     request_timeout: float = 30.0
     max_queue: int = 64
     api_keys_file: Path | None = None
+    aip_health_route: str | None = None
+    aip_predict_route: str | None = None
     log_level: str = "INFO"
     log_format: str = "plain"
     access_log: bool = False
@@ -63,7 +65,7 @@ class Settings:
         """Read the settings from `environ` (``os.environ`` by default).
 
         An empty variable counts as one that is not set. ``AIP_HTTP_PORT``, which Vertex AI sets,
-        wins over ``PORT``.
+        wins over ``PORT``, and opens the service to all of its container's addresses.
 
         Raises
         ------
@@ -77,6 +79,8 @@ class Settings:
             if environ.get(name, "").strip()
         }
         given.setdefault("web_concurrency", _cores())
+        if environ.get("AIP_HTTP_PORT", "").strip():
+            given.setdefault("bind", "0.0.0.0")  # noqa: S104  # Vertex asks from outside of the container
         return cls(**given)  # type: ignore[arg-type]  # each parser returns its own field's type
 
 
@@ -159,6 +163,13 @@ def _host(name: str, text: str) -> str:
     return f"[{text}]" if ":" in text and not text.startswith(("unix:", "[")) else text
 
 
+def _route(name: str, text: str) -> str:
+    # What stands for something in a rule of Flask's, or never reaches it, is no part of a fixed path.
+    if not re.fullmatch(r"/[\w.~!$&'()*+,;=:@/-]+", text, re.ASCII):
+        raise SettingsError(f"{name} must be a path such as /predict, not {text!r}")
+    return text
+
+
 # Later entries win: AIP_HTTP_PORT stands after PORT.
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], object]]] = {
     "MODEL_STORE": ("model_store", _path),
@@ -176,6 +187,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, str], object]]] = {
     "REQUEST_TIMEOUT": ("request_timeout", _seconds),
     "MAX_QUEUE": ("max_queue", _whole(1, 1_000_000)),
     "API_KEYS_FILE": ("api_keys_file", _keys_file),
+    "AIP_HEALTH_ROUTE": ("aip_health_route", _route),
+    "AIP_PREDICT_ROUTE": ("aip_predict_route", _route),
     "LOG_LEVEL": ("log_level", _one_of(_LOG_LEVELS, str.upper)),
     "LOG_FORMAT": ("log_format", _one_of(_LOG_FORMATS, str.lower)),
     "ACCESS_LOG": ("access_log", _switch),

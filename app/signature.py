@@ -131,7 +131,7 @@ class Signature:
     inputs: tuple[Input, ...]
     outputs: Mapping[str, Outputs]
 
-    @property
+    @cached_property
     def methods(self) -> tuple[str, ...]:
         """The methods the model answers, in a fixed order."""
         return tuple(method for method in METHODS if method in self.outputs)

@@ -58,7 +58,7 @@ def measure(name: str, case: Case, rows: list[int], seconds: int, environments: 
         setup = Setup(programs, model, sample, peer.port or servers.free_port(), folder)
         peer.prepare(setup)
         url = f"http://127.0.0.1:{setup.port}{peer.path}"
-        with servers.running(peer.command(setup), _environ(peer, setup), folder) as process:
+        with servers.running(peer.command(setup), environ_of(peer, setup), folder) as process:
             started = servers.wait_for_answer(lambda: servers.post(url, peer.body(case.rows(1))), process, folder)
             if peer.checked:
                 _compare(name, peer, url, case)
@@ -69,7 +69,8 @@ def measure(name: str, case: Case, rows: list[int], seconds: int, environments: 
                 yield Figure(name, case.name, count, *load, servers.proportional_memory(process.pid), started)
 
 
-def _environ(peer: Peer, setup: Setup) -> dict[str, str]:
+def environ_of(peer: Peer, setup: Setup) -> dict[str, str]:
+    """Return what a peer's environment holds beside this process's own."""
     alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return {"MODEL": str(setup.model), "PORT": str(setup.port), **alone, **peer.environ(setup)}
 

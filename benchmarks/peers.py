@@ -82,7 +82,8 @@ def _write_mlflow(setup: Setup) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _v2_body(rows: list[Any]) -> dict[str, Any]:
+def v2_body(rows: list[Any]) -> dict[str, Any]:
+    """Write rows as an Open Inference request."""
     data = [value for row in rows for value in row]
     return {"inputs": [{"name": "predict", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": data}]}
 
@@ -125,7 +126,7 @@ PEERS: dict[str, Peer] = {
         lambda setup: [str(setup.bin / "mlserver"), "start", str(setup.folder / "repository")],
         prepare=_write_mlserver,
         path="/v2/models/m/infer",
-        body=_v2_body,
+        body=v2_body,
         answer=lambda reply: reply["outputs"][0]["data"],
         tables=False,
     ),

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
 _PATIENCE = 120.0
+_JSON = {"Content-Type": "application/json"}
 _SCRIPT = """
 local file = io.open(%(body)s); wrk.body = file:read("*a"); wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
+%(headers)s
 done = function(summary, latency)
   local errors = summary.errors
   io.write(string.format("RESULT %%d %%d %%f %%f %%d\\n", summary.requests, summary.duration, latency:percentile(50),
@@ -88,11 +89,14 @@ def wait_for_answer(ask: Callable[[], Any], process: subprocess.Popen[bytes], fo
             return time.monotonic() - began
 
 
-def load(url: str, body: bytes, seconds: int, folder: Path, *, connections: int = 16) -> Load:
+def load(  # noqa: PLR0913  # what wrk is told
+    url: str, body: bytes, seconds: int, folder: Path, *, connections: int = 16, headers: Mapping[str, str] = _JSON
+) -> Load:
     """Let wrk post `body` on and on, from the client's core."""
     script, content = folder / "post.lua", folder / "body"
     content.write_bytes(body)
-    script.write_text(_SCRIPT % {"body": json.dumps(str(content))})
+    lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
+    script.write_text(_SCRIPT % {"body": json.dumps(str(content)), "headers": "\n".join(lines)})
     command = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"RESULT (\d+) (\d+) (\S+) (\S+) (\d+)", printed)

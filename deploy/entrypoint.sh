@@ -7,6 +7,8 @@ case ${1-} in
 serve)
     shift
     export PORT="${PORT:-8080}"
+    # Where SageMaker unpacks the model's archive.
+    if [ "${MODEL_STORE-}" = /models ] && [ -d /opt/ml/model ]; then export MODEL_STORE=/opt/ml/model; fi
     exec python scripts/serve.py "$@"
     ;;
 *) exec "$@" ;;

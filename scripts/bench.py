@@ -20,6 +20,13 @@ _MODELS = ("linear", "forest", "hgb", "mlp", "table")
 _PEERS = ("ours", "constant", "flask", "fastapi", "mlserver", "litserve", "mlflow", "bentoml", "ray")
 _MOST_GROWTH = 5.0
 
+_environments = click.option(
+    "--environments",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path.home() / ".cache" / "model-as-a-service" / "peers",
+    show_default=True,
+    help="Where the peers' virtual environments are, or are made.",
+)
 _seconds = click.option(
     "--seconds", type=click.IntRange(1, 600), default=5, show_default=True, help="Of load, for each figure."
 )
@@ -94,6 +101,34 @@ def automl(folder: Path, names: tuple[str, ...], budget: float, splits: int, env
     from benchmarks.automl import contests
 
     _tell(contests(folder, environments, budget, splits, names))
+
+
+@main.command(context_settings=_HELP)
+@click.option("--model", "name", type=click.Choice(_MODELS[:-1]), default="linear", show_default=True)
+@click.option("--rows", type=click.IntRange(1, 1000), default=1, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@_seconds
+@_environments
+def v2(name: str, rows: int, rounds: int, seconds: int, environments: Path) -> None:
+    """Measure the Open Inference Protocol, with raw tensors and with JSON, beside MLServer.
+
+    The median of the rounds' ratios counts: what else the machine does moves all figures of a round alike.
+    """
+    from statistics import median
+
+    from benchmarks import v2
+    from benchmarks.models import cases
+    from benchmarks.peers import install
+
+    install("mlserver", environments)
+    found: dict[str, list[float]] = {}
+    for case in cases((name,)):
+        for speed in v2.rounds(case, rows, seconds, rounds, environments):
+            click.echo(str(speed))
+            found.setdefault(f"{speed.server} {speed.form}", []).append(speed.load.requests_per_second)
+    for form in ("binary", "json"):
+        pairs = zip(found[f"ours {form}"], found["mlserver json"], strict=True)
+        click.echo(f"ours {form} / mlserver json: {median(ours / theirs for ours, theirs in pairs):.1f}x")
 
 
 @main.command(context_settings=_HELP)

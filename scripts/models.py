@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401
 import click
+from _moving import export_model, import_model
 from _printing import TellingErrors, print_json, print_table
 from _store import HELP, Store, pass_store, promoted_version
 from _traffic import print_serving, shadow, split
@@ -25,8 +26,8 @@ def main() -> None:
     """Look after the models in the store (MODEL_STORE): a running service takes what changes within two seconds."""
 
 
-main.add_command(split)
-main.add_command(shadow)
+for command in (split, shadow, export_model, import_model):
+    main.add_command(command)
 
 
 @main.command(name="list", context_settings=HELP)

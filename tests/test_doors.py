@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from app.server.hotpath import HotPath, match
+from app.paths import Paths
+from app.server.hotpath import HotPath
 from app.server.http1 import Request
 from app.server.wsgi import status_line
 from tests.test_hostile_requests import BODIES, JSON, NPY, OTHERS, arrow, client, npy  # noqa: F401  # client is a fixture
@@ -20,6 +24,9 @@ GOOD: list[tuple[str, dict[str, str], bytes]] = [
     ("/predict", {"Accept": NPY}, b'{"X":' + ROW + b"}"),
     ("/predict", {"Accept": "text/html"}, b'{"X":' + ROW + b"}"),
     ("/predict", {"Content-Encoding": "gzip"}, b'{"X":' + ROW + b"}"),
+    ("/predict", {"Content-Encoding": "gzip"}, gzip.compress(b'{"X":' + ROW + b"}")),
+    ("/predict", {"Content-Encoding": "deflate"}, zlib.compress(b'{"X":' + ROW + b"}")),
+    ("/predict", {"Content-Encoding": "br"}, b'{"X":' + ROW + b"}"),
     ("/predict", {"Content-Encoding": "identity"}, b'{"X":' + ROW + b"}"),
     ("/predict", {"Authorization": "Bearer x"}, b'{"X":' + ROW + b"}"),
     ("/predict_proba", {}, b'{"features":' + ROW + b"}"),
@@ -31,14 +38,58 @@ GOOD: list[tuple[str, dict[str, str], bytes]] = [
     ("/models/iris/versions/01/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/versions/2/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/labels/stable/predict", {}, b'{"X":[' + ROW + b"]}"),
+    ("/models/iris/labels/stable/explain", {}, b'{"X":[' + ROW + b"]}"),
+    ("/explain", {}, b'{"X":[[1]]}'),
     ("/models/iris/labels/7/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/iris/labels/other/predict", {}, b'{"X":[' + ROW + b"]}"),
     ("/models/table/predict", {}, b'{"features":{"age":1,"level":"low","count":1,"ok":true}}'),
     ("/models/text/classify", {}, b'{"text":["good","bad"]}'),
     ("/classify", {}, b'{"text":"good"}'),
 ]
+TENSOR = b'{"name":"X","shape":[1,4],"datatype":"FP64"'
+V2 = b'{"id":"a","inputs":[' + TENSOR + b',"data":' + ROW + b"}]}"
+V2_HEAD = b'{"inputs":[' + TENSOR + b',"parameters":{"binary_data_size":32}}]}'
+V2_BINARY = V2_HEAD + np.array([5.1, 3.5, 1.4, 0.2]).tobytes()
+LENGTH = "Inference-Header-Content-Length"
+# What clients of other servers send, and what of it does not fit.
+OTHER_SERVERS: list[tuple[str, dict[str, str], bytes]] = [
+    ("/v2/models/iris/infer", {}, V2),
+    ("/v2/models/iris/versions/1/infer", {"Content-Type": "text/plain"}, V2),
+    ("/v2/models/iris/infer", {LENGTH: str(len(V2_HEAD))}, V2_BINARY),
+    ("/v2/models/iris/infer", {LENGTH: "0"}, V2_BINARY[-32:]),
+    ("/v2/models/iris/infer", {LENGTH: "-1"}, V2_BINARY),
+    ("/v2/models/iris/infer", {LENGTH: "9999"}, V2_BINARY),
+    ("/v2/models/iris/infer", {"Content-Encoding": "gzip"}, gzip.compress(V2)),
+    ("/v2/models/iris/infer", {"Content-Encoding": "gzip"}, V2),
+    ("/v2/models/iris/infer", {}, b"{}"),
+    ("/v2/models/iris/infer", {}, b"{"),
+    ("/v2/models/nobody/infer", {}, V2),
+    ("/v2/models/iris/versions/2/infer", {}, V2),
+    ("/v2/models/iris/labels/stable/infer", {}, V2),
+    ("/v2/models/iris/labels/nothing/infer", {}, V2),
+    ("/v1/models/iris:predict", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/v1/models/iris:predict", {}, b'{"signature_name":"predict_proba","inputs":[' + ROW + b"]}"),
+    ("/v1/models/iris/versions/1:predict", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/v1/models/iris/labels/stable:predict", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/v1/models/iris/labels/nothing:predict", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/v1/models/iris:predict", {}, b'{"instances":[[1,2]]}'),
+    ("/v1/models/iris:explain", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/v1/models/nobody:predict", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/invocations", {}, b'{"inputs":[' + ROW + b"]}"),
+    ("/invocations", {"Accept": "text/csv"}, b'{"inputs":[' + ROW + b"]}"),
+    ("/invocations", {"Content-Type": "text/csv"}, b"5.1,3.5,1.4,0.2\n"),
+    ("/invocations", {"Content-Type": "text/csv; header=absent"}, b"5.1,3.5,1.4,0.2\n"),
+    ("/invocations", {}, b'{"inputs":[[1,2,3,NaN]]}'),
+    ("/models/table/invocations", {}, b'{"dataframe_records":[{"age":NaN,"level":"low","count":1,"ok":true}]}'),
+    ("/models/iris/versions/1/invocations", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/models/iris/labels/stable/invocations", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/models/iris/labels/nothing/invocations", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/vertex/endpoint:predict", {}, b'{"instances":[' + ROW + b'],"parameters":{"method":"predict_proba"}}'),
+    ("/vertex/endpoint:predict", {}, b'{"instances":[[1]]}'),
+]
 EVERY = (
-    [(path, {"Content-Type": JSON} | headers, body) for path, headers, body in GOOD]
+    [(path, {"Content-Type": JSON} | headers, body) for path, headers, body in OTHER_SERVERS]
+    + [(path, {"Content-Type": JSON} | headers, body) for path, headers, body in GOOD]
     + [("/predict", {"Content-Type": JSON}, body) for _, body, _, _ in BODIES]
     + [(path, {"Content-Type": kind} if kind else {}, body) for _, path, kind, body, _, _ in OTHERS]
     + [("/predict", {"Content-Type": NPY}, npy([[5.1, 3.5, 1.4, 0.2]] * rows)) for rows in (1, 2, 50, 51)]
@@ -64,13 +115,14 @@ def test_both_doors_give_the_same_bytes(client: FlaskClient, case: int) -> None:
     request = Request(
         "POST", path.encode(), "1.1", {name.lower(): value for name, value in sent.items()}, body, keep_alive=True
     )
-    target = match(request)
+    app: Any = client.application
+    hot_path = HotPath(app.extensions["service"], app.extensions["metrics"])
+    target = hot_path.find(request)
     if target is None:
         # What the hot path leaves alone is Flask's.
         assert "versions/9999" in path
         return
-    app: Any = client.application
-    hot = HotPath(app.extensions["service"], app.extensions["metrics"]).answer(target, request)
+    hot = hot_path.answer(target, request)
     assert (status_line(hot.status).split()[0], hot.body) == (flask.status.split()[0], flask.data)
     told = dict(flask.headers)
     assert {"Content-Type": hot.content_type, "Content-Length": str(len(hot.body)), **hot.headers} == told
@@ -78,36 +130,68 @@ def test_both_doors_give_the_same_bytes(client: FlaskClient, case: int) -> None:
 
 def test_both_doors_count_under_the_same_routes(client: FlaskClient) -> None:  # noqa: F811
     rules = {rule.rule for rule in client.application.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    paths = Paths()
     for path in (
         "/predict",
         "/models/a/predict_proba",
         "/models/a/versions/3/transform",
-        "/models/a/labels/x/predict",
+        "/models/a/labels/b/predict",
         "/classify",
+        "/invocations",
+        "/models/a/versions/3/invocations",
+        "/models/a/labels/b/invocations",
+        "/v2/models/a/infer",
+        "/v2/models/a/versions/3/infer",
+        "/v2/models/a/labels/b/infer",
+        "/v1/models/a:predict",
+        "/v1/models/a/versions/3:explain",
+        "/v1/models/a/labels/b:predict",
     ):
-        target = match(Request("POST", path.encode(), "1.1", {}, b"", keep_alive=True))
+        target = paths.match(path.encode())
         assert target is not None
         assert target.route in rules
 
 
+def test_every_rule_of_flask_that_predicts_is_matched_too() -> None:
+    paths = Paths("/vertex")
+    for rule in paths.rules():
+        path = rule.route.replace("<int:version>", "3").replace("<name>", "m").replace("<label>", "stable")
+        target = paths.match(path.encode())
+        assert target is not None, path
+        assert (target.route, target.method, target.dialect) == (rule.route, rule.method, rule.dialect)
+
+
 @pytest.mark.parametrize(
-    ("method", "path"),
+    "path",
     [
-        ("GET", "/predict"),
-        ("POST", "/predict/"),
-        ("POST", "/predict?x=1"),
-        ("POST", "/models"),
-        ("POST", "/models/a/promote"),
-        ("POST", "/models//predict"),
-        ("POST", "/models/a%2Fb/predict"),
-        ("POST", "/models/a/b/predict"),
-        ("POST", "/models/a/versions/-1/predict"),
-        ("POST", "/models/a/labels//predict"),
-        ("POST", "/models/a/labels/b/c/predict"),
-        ("POST", "/models/a/labels/predict"),
-        ("POST", "/models/a/versions/\u0663/predict"),
-        ("POST", "/healthz"),
+        "/predict/",
+        "/predict?x=1",
+        "/models",
+        "/models/a/promote",
+        "/models//predict",
+        "/models/a%2Fb/predict",
+        "/models/a/b/predict",
+        "/models/a/versions/-1/predict",
+        "/models/a/versions/\u0663/predict",
+        "/models/a/labels//predict",
+        "/models/a/labels/b/c/predict",
+        "/models/a/labels/predict",
+        "/healthz",
+        "/v2/models/a/predict",
+        "/v2/models//infer",
+        "/v2/models/a/labels/infer",
+        "/v2/models/infer",
+        "/v1/models/a/predict",
+        "/v1/models/:predict",
+        "/v1/models/a/labels/:predict",
+        "/v1/models/a:classify",
     ],
 )
-def test_everything_else_falls_through_to_flask(method: str, path: str) -> None:
-    assert match(Request(method, path.encode(), "1.1", {}, b"", keep_alive=True)) is None
+def test_everything_else_falls_through_to_flask(path: str) -> None:
+    assert Paths().match(path.encode()) is None
+
+
+def test_only_a_post_predicts(client: FlaskClient) -> None:  # noqa: F811
+    extensions = client.application.extensions
+    hot = HotPath(extensions["service"], extensions["metrics"])
+    assert hot.find(Request("GET", b"/predict", "1.1", {}, b"", keep_alive=True)) is None

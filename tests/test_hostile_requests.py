@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from app import create_app, store
 from app.settings import Settings
+from app.store import ModelStore
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -89,7 +90,17 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Flas
     store.save(LogisticRegression().fit(switches, [0, 1, 0, 1]), switches, "switches", root=root)
     counts = np.array([[0, 1], [1, 0], [2, 1], [1, 1]])
     store.save(CategoricalNB().fit(counts, [0, 1, 0, 1]), counts, "counts", root=root)
-    app = create_app(Settings(model_store=root, default_model="iris", max_rows=50, max_body_bytes=100_000))
+    ModelStore(root).label("iris", 1, "stable")
+    app = create_app(
+        Settings(
+            model_store=root,
+            default_model="iris",
+            max_rows=50,
+            max_body_bytes=100_000,
+            aip_predict_route="/vertex/endpoint:predict",
+            aip_health_route="/vertex/health",
+        )
+    )
     yield app.test_client()
     app.extensions["service"].models.stop()
 
@@ -460,7 +471,8 @@ def test_headers_that_do_not_fit(client: FlaskClient) -> None:
     for headers, status, says in (
         ({"Accept": "text/html"}, 406, "the reply can be"),
         ({"Accept": "image/png;q=abc"}, 406, "the reply can be"),
-        ({"Content-Encoding": "gzip"}, 415, "Content-Encoding is 'gzip'"),
+        ({"Content-Encoding": "br"}, 415, "Content-Encoding is 'br'"),
+        ({"Content-Encoding": "gzip"}, 400, "the body is not gzip"),
     ):
         refused(client.post("/predict", data=body, content_type=JSON, headers=headers), status, says)
 

@@ -95,3 +95,21 @@ def test_a_wrong_value_is_told_in_one_line_that_names_it(variable: str, text: st
 def test_the_keys_file_to_write_need_not_be_there(tmp_path: Path) -> None:
     assert keys_file_to_write({"API_KEYS_FILE": str(tmp_path / "new.json")}) == tmp_path / "new.json"
     assert keys_file_to_write({}) == ROOT / "keys.json"
+
+
+def test_vertex_says_where_to_listen_and_what_it_asks() -> None:
+    given = {
+        "AIP_HTTP_PORT": "8081",
+        "AIP_HEALTH_ROUTE": "/v1/endpoints/7",
+        "AIP_PREDICT_ROUTE": "/v1/endpoints/7:predict",
+    }
+    settings = Settings.from_environ(given)
+    assert (settings.address, settings.aip_health_route) == ("0.0.0.0:8081", "/v1/endpoints/7")
+    assert settings.aip_predict_route == "/v1/endpoints/7:predict"
+    assert Settings.from_environ(given | {"BIND": "127.0.0.1"}).bind == "127.0.0.1"
+
+
+@pytest.mark.parametrize("route", ["predict", "/", "/<name>", "/a?b", "/a b", "http://a/b"])
+def test_a_route_of_vertex_is_a_plain_path(route: str) -> None:
+    with pytest.raises(SettingsError, match="AIP_PREDICT_ROUTE must be a path such as /predict"):
+        Settings.from_environ({"AIP_PREDICT_ROUTE": route})

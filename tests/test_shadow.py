@@ -140,6 +140,35 @@ def test_a_batch_too_large_to_keep_is_dropped(
     assert outcomes(client) == {"same": 1, "dropped": 2}
 
 
+def test_what_other_protocols_ask_is_shadowed_too(client: FlaskClient, wait_for: WaitFor) -> None:
+    tensor = {"name": "X", "shape": [1, 2], "datatype": "FP64", "data": [4.0, 0.0]}
+    for path, document in (
+        ("/v2/models/m/infer", {"inputs": [tensor]}),
+        ("/v1/models/m:predict", {"instances": [[4.0, 0.0]]}),
+        ("/invocations", {"inputs": [[4.0, 0.0]]}),
+    ):
+        reply = client.post(path, json=document)
+        assert (reply.status_code, reply.headers["X-Model-Version"]) == (200, "1")
+    wait_for(lambda: outcomes(client) == {"different": 3})
+
+
+def test_of_several_methods_in_a_request_the_first_is_compared(
+    root: Path, shadowed: Callable[[], FlaskClient], wait_for: WaitFor
+) -> None:
+    X = np.arange(12.0).reshape(6, 2)
+    for factor in (1, 2):
+        model = LogisticRegression(C=1e-3 * factor).fit(X, [0, 0, 0, 1, 1, 1])
+        store.save(model, X, "m", root=root, promote=factor == 1)
+    client = shadowed()
+    tensor = {"name": "X", "shape": [6, 2], "datatype": "FP64", "data": X.tolist()}
+    outputs = [{"name": "predict_proba"}, {"name": "predict"}]
+    assert client.post("/v2/models/m/infer", json={"inputs": [tensor], "outputs": outputs}).status_code == 200
+    wait_for(lambda: outcomes(client) == {"different": 1})
+    assert told(client, "maas_shadow_rows_total", method="predict_proba") == 6
+    assert told(client, "maas_shadow_rows_total", method="predict") == 0
+    assert told(client, "maas_predictions_total", version="1") == 1
+
+
 def test_who_names_a_version_is_not_shadowed(client: FlaskClient, wait_for: WaitFor) -> None:
     ask(client, 0, path="/models/m/versions/1/predict")
     ask(client, 0)

@@ -1,4 +1,4 @@
-"""What every request and response shares: ids, metrics, and errors as problem documents."""
+"""What every request and response shares: ids, metrics, and errors in the dialect of who asks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from werkzeug.exceptions import HTTPException
 from app import door
 from app.monitor import logs
 from app.monitor.metrics import Metrics
+from app.paths import Paths
 from app.routes.predict import sent_header, to_response
 
 
-def register(app: Flask, metrics: Metrics) -> None:
-    """Give every request of `app` an id, a place in the metrics, and problem documents for its errors."""
+def register(app: Flask, metrics: Metrics, paths: Paths) -> None:
+    """Give every request of `app` an id, a place in the metrics, and errors in the dialect of its path."""
 
     @app.before_request
     def begin() -> None:
@@ -43,11 +44,13 @@ def register(app: Flask, metrics: Metrics) -> None:
         headers = {name: value for name, value in response.headers if name == "Retry-After"}
         if "Allow" in response.headers:
             headers["Allow"] = ", ".join(sorted(response.headers["Allow"].split(", ")))
-        return to_response(door.status_reply(status, _detail(error, status, headers), g.request_id, headers))
+        dialect = paths.dialect_of(request.path)
+        return to_response(door.status_reply(status, _detail(error, status, headers), g.request_id, headers, dialect))
 
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
-        return to_response(door.error_reply(error, f"{request.method} {request.path}", g.request_id))
+        dialect = paths.dialect_of(request.path)
+        return to_response(door.error_reply(error, f"{request.method} {request.path}", g.request_id, dialect))
 
 
 def _detail(error: HTTPException, status: int, headers: dict[str, str]) -> str:

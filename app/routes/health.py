@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app import wire
 from app.errors import Unavailable
 from app.monitor import metrics
-from app.routes.predict import sent_key
+from app.routes.predict import as_json, sent_key
 from app.service import Service
-from app.wire import json_body
 
 
 def blueprint(service: Service) -> Blueprint:
@@ -18,12 +16,12 @@ def blueprint(service: Service) -> Blueprint:
 
     @routes.get("/healthz")
     def alive() -> Response:
-        return _json({"status": "alive"})
+        return as_json({"status": "alive"})
 
     @routes.get("/readyz")
     def ready() -> Response:
         if service.models.ready:
-            return _json({"status": "ready"})
+            return as_json({"status": "ready"})
         if not service.models.names():
             # Says what to do where there is no model at all.
             service.models.default_name()
@@ -36,15 +34,13 @@ def blueprint(service: Service) -> Blueprint:
 
     @routes.get("/")
     def index() -> Response:
-        return _json(
+        return as_json(
             {
                 "service": "model-as-a-service",
+                # KServe's client asks here whether the server lives.
+                "status": "alive",
                 "routes": ["POST /predict", "GET /models", "GET /healthz", "GET /readyz", "GET /metrics"],
             }
         )
 
     return routes
-
-
-def _json(document: object) -> Response:
-    return Response(json_body.dump(document), content_type=wire.JSON)

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from app import wire
 from app.errors import NotFound, NotServed, StoreError
 from app.routes import asked
-from app.routes.predict import read_body, sent_key
+from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
 from app.store import Manifest, ModelStore, Serving, read_attachment, upkeep
 from app.wire import json_body
@@ -42,24 +42,24 @@ def _add_public(routes: Blueprint, service: Service) -> None:
     def list_models() -> Response:
         keys.require_any(sent_key())
         listed = [_summary(name, models.serving(name), models.manifest(name)) for name in models.names()]
-        return _json({"models": listed})
+        return as_json({"models": listed})
 
     @routes.get("/<name>")
     def show_model(name: str) -> Response:
         keys.require_any(sent_key())
         serving = models.serving(name)
         refused = {str(version): why for version, why in models.refused(name).items()}
-        return _json(_public(models.manifest(name)) | serving.as_dict() | {"refused": refused})
+        return as_json(_public(models.manifest(name)) | serving.as_dict() | {"refused": refused})
 
     @routes.get("/<name>/versions/<int:version>")
     def show_version(name: str, version: int) -> Response:
         keys.require_any(sent_key())
-        return _json(_public(models.manifest(name, version)))
+        return as_json(_public(models.manifest(name, version)))
 
     @routes.get("/<name>/labels/<label>")
     def show_labelled(name: str, label: str) -> Response:
         keys.require_any(sent_key())
-        return _json(_public(models.manifest(name, label)))
+        return as_json(_public(models.manifest(name, label)))
 
 
 def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None:
@@ -122,7 +122,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
 def _changed(name: str, change: Callable[[], Serving]) -> Response:
     try:
         serving = change()
-        return _json({"name": name} | serving.as_dict())
+        return as_json({"name": name} | serving.as_dict())
     except StoreError as fault:
         raise NotServed(str(fault)) from fault
 
@@ -171,7 +171,3 @@ def _stored(catalog: ModelStore, name: str, version: int, file: str) -> bytes:
         raise NotFound(str(fault)) from fault
     except OSError as fault:
         raise NotFound(f"{name} version {version} has no {file}") from fault
-
-
-def _json(document: Any) -> Response:
-    return Response(json_body.dump(document), content_type=wire.JSON)

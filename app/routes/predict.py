@@ -1,42 +1,38 @@
-"""``POST /predict`` and its siblings: a request becomes a Call, a Reply a response."""
+"""``POST /predict`` and its siblings, in every dialect: a request becomes a Call, a Reply a response."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app import door
+from app import door, wire
 from app.errors import MalformedBody, TooLarge
+from app.paths import Paths, Target
 from app.server.pool import PredictionPool
 from app.service import Reply, Service
-from app.signature import METHODS
-
-_PREFIXES = {
-    "default": "",
-    "model": "/models/<name>",
-    "version": "/models/<name>/versions/<int:version>",
-    "label": "/models/<name>/labels/<label>",
-}
+from app.wire import json_body
 
 
 def blueprint(service: Service, pool: PredictionPool) -> Blueprint:
-    """Make the routes ``/<method>`` and ``/models/<name>[/versions/<version> | /labels/<label>]/<method>``."""
+    """Make every route of :mod:`app.paths` that predicts."""
     routes = Blueprint("predict", __name__)
+    for target in Paths(service.settings.aip_predict_route).rules():
+        view = _view(target, service, pool)
+        routes.add_url_rule(target.route, f"predict{target.route.replace('.', ' ')}", view, methods=["POST"])
+    return routes
 
-    def view(method: str, name: str | None = None, version: int | None = None, label: str | None = None) -> Response:
-        call = door.read_call(method, name, label if version is None else version, sent_header, read_body())
+
+def _view(target: Target, service: Service, pool: PredictionPool) -> Callable[..., Response]:
+    def view(name: str | None = None, version: int | None = None, label: str | None = None) -> Response:
+        asked = replace(target, model=name, version=label or version)
+        call = door.read_call(asked, sent_header, read_body())
         return to_response(pool.run(lambda: service.answer(call)))
 
-    for method in (*METHODS, "classify"):
-        for kind, prefix in _PREFIXES.items():
-            routes.add_url_rule(
-                f"{prefix}/{method}",
-                f"{method} of {kind}",
-                view,
-                methods=["POST"],
-                defaults={"method": method},
-            )
-    return routes
+    return view
 
 
 def sent_header(name: str) -> str:
@@ -50,11 +46,15 @@ def sent_key() -> str | None:
 
 
 def read_body() -> bytes:
-    """Return the body of the current request; raises TooLarge or MalformedBody where there is none to take.
+    """Return the body of the current request, inflated; raises TooLarge, MalformedBody or UnsupportedMediaType.
 
     A chunked body tells no length beforehand, and Flask would hand over a part of one that is too long.
     """
     limit = request.max_content_length or 0
+    return door.read_body(sent_header, _sent_body(limit), limit)
+
+
+def _sent_body(limit: int) -> bytes:
     try:
         if request.content_length is not None:
             return request.get_data(cache=False)
@@ -73,3 +73,8 @@ def to_response(reply: Reply) -> Response:
     response = Response(reply.body, reply.status, content_type=reply.content_type)
     response.headers.extend(reply.headers)
     return response
+
+
+def as_json(document: Any) -> Response:
+    """Answer with a JSON document."""
+    return Response(json_body.dump(document), content_type=wire.JSON)

@@ -24,9 +24,11 @@ _SPELLINGS = (
     "Accept-Encoding",
     "Authorization",
     "Connection",
+    "Content-Encoding",
     "Content-Length",
     "Content-Type",
     "Host",
+    "Inference-Header-Content-Length",
     "User-Agent",
     "X-API-Key",
     "X-Forwarded-For",
@@ -41,12 +43,16 @@ _NAMES = {spelled.encode(): name.lower() for name in _SPELLINGS for spelled in (
 
 
 class Refusal(Exception):
-    """A request that is not answered by the app; the connection is closed after the reply."""
+    """A request that is not answered by the app; the connection is closed after the reply.
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    Its target is known where its head was read.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str, target: bytes = b"") -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.target = target
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +263,7 @@ class RequestReader:
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         # The parser wraps what a callback raises: feed() finds the refusal here.
-        self._refusal = Refusal(status, detail)
+        self._refusal = Refusal(status, detail, self._target)
         raise self._refusal
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.server.hotpath import Target
+from app.paths import Target
 from app.server.http1 import Request
+from app.service import EXPLAIN
 from app.store.live import Version
+from app.wire.codings import is_coded
 
 # A request that takes longer would be felt by the others that wait for the loop.
 LONG_SECONDS = 0.003
@@ -35,6 +37,10 @@ class Pace:
         if target is None:
             # Flask's other routes only read; what changes something may load a model first.
             return request.method in ("GET", "HEAD", "OPTIONS")
+        if target.method == EXPLAIN:
+            return False  # the first one builds the explainer, and sampling takes its time
+        if is_coded(request.header("content-encoding")):
+            return False  # its length tells nothing of what it inflates to
         seconds = self._seconds.get(_like(request, target))
         if seconds is None:
             return len(request.body) <= _SMALL_BODY and measured(target) < LONG_SECONDS
@@ -42,7 +48,7 @@ class Pace:
 
     def note(self, request: Request, target: Target | None, seconds: float) -> None:
         """Remember how long a request took."""
-        if target is None:
+        if target is None or is_coded(request.header("content-encoding")):
             return
         like = _like(request, target)
         before = self._seconds.get(like)

@@ -22,10 +22,11 @@ from typing import Any
 from gunicorn.config import PostRequest, PreRequest
 from gunicorn.workers.base import Worker
 
-from app import door
+from app import door, wire
+from app.paths import Target
 from app.server.clients import Clients
 from app.server.connection import Connection, Patience
-from app.server.hotpath import HotPath, Target
+from app.server.hotpath import HotPath
 from app.server.http1 import Limits, Refusal, Request
 from app.server.jobs import Job, Jobs
 from app.server.pace import Pace
@@ -194,7 +195,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             return None
         request = connection.waiting.popleft()
         if isinstance(request, Refusal):
-            self.reply_problem(connection, request.status, request.detail)
+            self.reply_problem(connection, request.status, request.detail, request)
             return None
         target = self.hot.find(request) if self.hot else None
         if not self.is_short(request, target):
@@ -256,7 +257,8 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
                 response = call_app(self.wsgi, environ)
         except Exception as error:
             asked = f"{request.method} {request.target.decode('latin-1')}"
-            response = _as_response(door.error_reply(error, asked, door.request_id(request.header)))
+            dialect = self.dialect_of(request.target)
+            response = _as_response(door.error_reply(error, asked, door.request_id(request.header), dialect))
         self.pace.note(request, target, self.fair_seconds(started))
         if self.hooked:
             self.cfg.post_request(self, request, environ or {}, response)
@@ -304,17 +306,23 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         connection: Connection,
         status: HTTPStatus,
         detail: str,
-        request: Request | None = None,
+        asked: Request | Refusal | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Answer what the app does not see with a problem document, and close."""
+        """Answer what the app does not see with an error, in the dialect of who has asked, and close."""
+        request = asked if isinstance(asked, Request) else None
         request_id = door.request_id(request.header if request else lambda _: "")
-        reply = door.status_reply(status, detail, request_id, {**(headers or {}), "X-Request-Id": request_id})
+        dialect = self.dialect_of(asked.target if asked else b"")
+        reply = door.status_reply(status, detail, request_id, {**(headers or {}), "X-Request-Id": request_id}, dialect)
         response = _as_response(reply)
         connection.waiting.clear()
         connection.busy = False
         data = self.serialiser.serialise(response, request, keep_alive=False)
         self.clients.send(connection, data, close=True)
+
+    def dialect_of(self, target: bytes) -> str:
+        """Return the dialect in which whoever asks for `target` reads an error."""
+        return self.hot.dialect_of(target) if self.hot else wire.OWN
 
 
 def _as_response(reply: Reply) -> Response:

@@ -174,6 +174,10 @@ class ModelStore:
                 return version
         raise StoreError(f"model {name!r} has no earlier promoted version to go back to")
 
+    def withdraw(self, name: str) -> Serving:
+        """Let no version of `name` answer until one is promoted; the history stays."""
+        return self._change(name, lambda serving: replace(serving, promoted=None))
+
     def label(self, name: str, version: int, label: str) -> Serving:
         """Point `label` at `version`, which is served under its own number from then on."""
         if not MODEL_NAME.fullmatch(label):

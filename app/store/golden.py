@@ -14,7 +14,7 @@ from app.engines.gate import ATOL, EPSILONS, RTOL, each_row
 from app.errors import InvalidRows, StoreError, VersionRefused
 from app.signature import Array, Batch, Outputs, Signature
 from app.store.manifest import Golden
-from app.store.samples import Sample
+from app.store.samples import FEW, Sample
 from app.wire.json_body import dump, jsonable
 from app.wire.rows import from_rows
 
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 # So many rows of the sample are what the engines are judged and timed on.
 SAMPLE_ROWS = 512
+# So many, or so many values, are kept for explanations.
+BACKGROUND_ROWS = 100
+_BACKGROUND_VALUES = 100_000
 
 
 def make_golden(
@@ -115,6 +118,21 @@ def sample_batch(signature: Signature, sample: Sample, golden: Golden) -> Batch:
         return from_rows(signature, sample.rows(SAMPLE_ROWS))
     except InvalidRows:
         return golden_batch(signature, golden.rows)
+
+
+def background_of(signature: Signature, sample: Sample) -> bytes | None:
+    """Return rows of the sample, as JSON, for explanations to start from; None where there are none of use.
+
+    Up to BACKGROUND_ROWS of them, fewer of wide ones; texts are explained without.
+    """
+    if signature.container == "texts":
+        return None
+    rows = sample.rows(max(FEW, min(BACKGROUND_ROWS, _BACKGROUND_VALUES // len(signature.inputs))))
+    try:
+        from_rows(signature, rows)
+    except InvalidRows:
+        return None
+    return dump(rows)
 
 
 def golden_batch(signature: Signature, rows: list[Any]) -> Batch:

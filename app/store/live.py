@@ -59,6 +59,7 @@ class LiveModels:
         # With what was served when each was read: it is read again once that has changed.
         self._manifests: dict[tuple[str, int], tuple[Serving, Manifest]] = {}
         self._wake = threading.Event()
+        self._looked_again = threading.Condition()
         self._stopped = threading.Event()
 
     @property
@@ -100,12 +101,12 @@ class LiveModels:
         """
         view = self._view(timeout)
         name = self._default_in(view) if name is None else name
+        version = _number_of(view, name, version)
         traffic = None
         if version is None:
             traffic = view.traffic.get(name) if view.traffic else None
             model = (traffic and traffic.at(traffic.draw(name, caller))) or view.current.get(name)
         else:
-            version = self._number(view, name, version)
             self._check_served(view, name, version)
             model = view.loaded.get((name, version))
         if model is None:
@@ -136,9 +137,10 @@ class LiveModels:
         """Tell whether :meth:`get` would return at once; raises as it does."""
         view = self._view()
         name = self._default_in(view) if name is None else name
+        version = _number_of(view, name, version)
         if version is None:
             return name in view.current or name not in view.serving
-        return name not in view.serving or (name, self._number(view, name, version)) in view.loaded
+        return name not in view.serving or (name, version) in view.loaded
 
     def loaded_bytes(self) -> dict[tuple[str, int], int]:
         """Return the size of each loaded version's files, by name and number."""
@@ -187,9 +189,20 @@ class LiveModels:
         served = _serving_in(view, name).served
         return {version: why for (other, version), why in view.refused.items() if other == name and version in served}
 
+    def answers(self, name: str, version: Version = None) -> bool:
+        """Tell whether a version answers, or would once it is loaded; raises NotFound or NotServed as `get` does."""
+        view = self._view()
+        serving = _serving_in(view, name)
+        version = _number_of(view, name, version)
+        if version is None:
+            return name in view.current or not all((name, each) in view.refused for each in view.candidates(name))
+        self._check_served(view, name, version)
+        return (name, version) in view.loaded or (version in serving.served and (name, version) not in view.refused)
+
     def manifest(self, name: str, version: Version = None) -> Manifest:
         """Return a served version's manifest, by default that of the one that answers; raises as :meth:`get` does."""
         view = self._view()
+        version = _number_of(view, name, version)
         current = view.current.get(name)
         if current is not None and version in (None, current.version):
             return current.manifest
@@ -197,7 +210,6 @@ class LiveModels:
         if version is None:
             version = serving.served[0]
         else:
-            version = self._number(view, name, version)
             self._check_served(view, name, version)
         known = self._manifests.get((name, version))
         if known is None or known[0] is not serving:
@@ -216,6 +228,21 @@ class LiveModels:
         self._stopped.set()
         self._wake.set()
 
+    def catch_up(self, name: str, timeout: float) -> None:
+        """Wait until what the store says of `name` now is in force here, or cannot be; `timeout` is in seconds."""
+        promoted = self._catalog.promoted(name)
+
+        def in_step() -> bool:
+            view = self._follower.view
+            serving = view.serving.get(name)
+            if promoted is None or serving is None:
+                return promoted is None and serving is None
+            return serving.promoted == promoted and (name in view.current or (name, promoted) in view.refused)
+
+        self._wake.set()
+        with self._looked_again:
+            self._looked_again.wait_for(in_step, timeout)
+
     def refresh(self) -> None:
         """Look at the store once, in the watcher's thread or, where it was never started, in any one thread."""
         self._follower.refresh()
@@ -226,6 +253,8 @@ class LiveModels:
                 self.refresh()
             except Exception:
                 log.exception("watching the model store failed; it is tried again")
+            with self._looked_again:
+                self._looked_again.notify_all()
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
 
@@ -255,15 +284,6 @@ class LiveModels:
             return self.manifest(name).signature.container == "texts"
         except (NotFound, Unavailable):
             return False
-
-    def _number(self, view: View, name: str, version: int | str) -> int:
-        """Return the number of a version; raises NotFound where there is no such label."""
-        if isinstance(version, int):
-            return version
-        labels = _serving_in(view, name).labels
-        if version not in labels:
-            raise NotFound(f"model {name!r} has no label {version!r}; it has {_shown(sorted(labels)) or 'none'}")
-        return labels[version]
 
     def _check_served(self, view: View, name: str, version: int) -> None:
         """Raise NotFound or NotServed where a version does not answer."""
@@ -299,6 +319,16 @@ def _serving_in(view: View, name: str) -> Serving:
         names = sorted(view.serving)
         raise NotFound(f"there is no model {name!r}" + (f"; there are {_shown(names)}" if names else ""))
     return serving
+
+
+def _number_of(view: View, name: str, version: Version) -> int | None:
+    """Return the number of a version that may be given by its label; raises NotFound where there is no such label."""
+    if not isinstance(version, str):
+        return version
+    labels = _serving_in(view, name).labels
+    if version not in labels:
+        raise NotFound(f"model {name!r} has no label {version[:80]!r}; it has {_shown(sorted(labels)) or 'none'}")
+    return labels[version]
 
 
 def _shown(names: Sequence[str] | Sequence[int]) -> str:

@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import orjson
 
 from app.engines import ChosenEngine, LazySklearnEngine, log_fallback, rebuild, text_classifier
 from app.errors import StoreError, VersionRefused
+from app.explain import Explainer, NotExplained, explainer_of
 from app.settings import Settings
 from app.signature import Signature
 from app.store.bundle import import_code
 from app.store.catalog import ModelStore
 from app.store.disk import sha256
-from app.store.golden import check_forms, check_golden
-from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Manifest, installed_versions
+from app.store.golden import check_forms, check_golden, golden_batch
+from app.store.manifest import (
+    BACKGROUND_FILE,
+    CODE_FOLDER,
+    MODEL_FILE,
+    FileEntry,
+    Manifest,
+    installed_versions,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +42,16 @@ class LoadedModel:
     manifest: Manifest
     engine: ChosenEngine
     native: LazySklearnEngine
+    background: bytes | None = None
+
+    @cached_property
+    def explainer(self) -> Explainer | NotExplained:
+        """What explains its answers, built when it is first asked for; or why there is nothing that does."""
+        rows = self.manifest.golden.rows if self.background is None else orjson.loads(self.background)
+        try:
+            return explainer_of(self.estimator, self.engine, self.signature, golden_batch(self.signature, rows))
+        except NotExplained as why:
+            return why
 
     @property
     def estimator(self) -> Any:
@@ -151,7 +170,7 @@ def load_version(
         # What answers where no form does must agree as well.
         check_golden(native, manifest.signature, manifest.golden)
         log.warning("%s version %d is served all the same: its golden rows agree; %s", name, version, mismatch)
-    return LoadedModel(manifest, engine, native)
+    return LoadedModel(manifest, engine, native, content.get(BACKGROUND_FILE))
 
 
 def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ FORMAT = 1
 FILE = "manifest.json"
 MODEL_FILE = "model.joblib"
 CODE_FOLDER = "code"
+BACKGROUND_FILE = "background.json"
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 
@@ -94,6 +95,11 @@ class Manifest:
     def methods(self) -> tuple[str, ...]:
         """The methods the estimator answers."""
         return self.signature.methods
+
+    @property
+    def every_file(self) -> dict[str, FileEntry]:
+        """The files that it is loaded from, and those that are kept beside them."""
+        return {**self.files, **self.attachments}
 
     @property
     def is_pickled(self) -> bool:

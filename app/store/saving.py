@@ -17,9 +17,9 @@ from app.signature import Signature
 from app.store import bundle, disk
 from app.store.catalog import ModelStore
 from app.store.containers import as_fitted
-from app.store.golden import check_golden, make_golden, sample_batch
+from app.store.golden import background_of, check_golden, make_golden, sample_batch
 from app.store.inference import infer_signature, infer_task
-from app.store.manifest import CODE_FOLDER, MODEL_FILE, FileEntry, Golden, Manifest, dump_json
+from app.store.manifest import BACKGROUND_FILE, CODE_FOLDER, MODEL_FILE, FileEntry, Golden, Manifest, dump_json
 from app.store.manifest import FILE as MANIFEST_FILE
 from app.store.samples import Sample, take_sample
 
@@ -96,6 +96,9 @@ def save(  # noqa: PLR0913  # each is one thing to say of a version, all but thr
     sample = take_sample(fitted.X, feature_names or fitted.feature_names)
     proven = prove(estimator, sample)
     files = {MODEL_FILE: content, **proven.files}
+    background = background_of(proven.signature, sample)
+    if background is not None:
+        files[BACKGROUND_FILE] = background
     if bundled is not None:
         files[f"{CODE_FOLDER}/{bundled.source.name}"] = bundled.content
 

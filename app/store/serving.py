@@ -110,7 +110,8 @@ class Serving:
 
     def promoting(self, version: int) -> Serving:
         """Return what is served once `version` is promoted: it leaves the split and is nobody's shadow any more."""
-        history = self.history if self.promoted == version else (*self.history, version)
+        # One that was withdrawn and comes back stands in the history already.
+        history = self.history if self.history[-1:] == (version,) else (*self.history, version)
         return replace(self, promoted=version, history=history).without_challenger(version)
 
     def without_challenger(self, version: int | None) -> Serving:

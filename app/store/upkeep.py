@@ -85,6 +85,18 @@ def rollback(catalog: ModelStore, name: str, *, allow_mismatch: bool = False) ->
     return catalog.rollback(name)
 
 
+def load(catalog: ModelStore, name: str, *, allow_mismatch: bool = False) -> Serving:
+    """Let a model that was withdrawn answer again, by the version that did last, else by the newest.
+
+    One that answers stays as it is; raises StoreError as `promote` does.
+    """
+    serving, versions = catalog.serving(name), catalog.versions(name)
+    if serving.promoted is not None:
+        return serving
+    last = next((version for version in reversed(serving.history) if version in versions), versions[-1])
+    return promote(catalog, name, last, allow_mismatch=allow_mismatch)
+
+
 def split(
     catalog: ModelStore,
     name: str,

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from app.errors import NotAcceptable, UnsupportedMediaType
 from app.signature import Outputs, Signature
-from app.wire import arrow_body, csv_body, json_body, npy_body
+from app.wire import arrow_body, csv_body, json_body, mlflow, npy_body, v1, v2
 from app.wire.body import Answer, Decoded, Form
+from app.wire.dialect import Answered, Dialect, Served, Written
 
 __all__ = [
+    "DIALECTS",
     "JSON",
+    "OWN",
     "Answer",
+    "Answered",
     "Decoded",
     "Form",
+    "Served",
     "acceptable",
     "decode",
     "decode_texts",
+    "dump",
     "encode",
     "encode_labels",
     "media_type",
 ]
 
 JSON = json_body.MEDIA_TYPE
+dump = json_body.dump
 
 _FORMATS: dict[str, ModuleType] = {
     json_body.MEDIA_TYPE: json_body,
@@ -87,10 +95,10 @@ def media_type(content_type: str) -> str:
     return media
 
 
-def acceptable(accept: str, asked_in: str) -> str:
-    """Choose the reply's media type from an Accept header (RFC 9110, 12.5.1).
+def acceptable(accept: str, asked_in: str, known: Sequence[str] = tuple(_FORMATS)) -> str:
+    """Choose the reply's media type, one of `known`, from an Accept header (RFC 9110, 12.5.1).
 
-    Where the header is missing or leaves it open, the reply comes in the format of the request.
+    Where the header is missing or leaves it open, the reply comes in the format `asked_in`.
 
     Raises
     ------
@@ -99,14 +107,14 @@ def acceptable(accept: str, asked_in: str) -> str:
     """
     if accept in ("", "*/*"):
         return asked_in
-    offers = [asked_in, *(media for media in _FORMATS if media != asked_in)]
+    offers = [asked_in, *(media for media in known if media != asked_in)]
     ranges = sorted(map(_media_range, accept.split(",")), key=lambda entry: -entry[1])
     refused = {pattern for pattern, quality in ranges if quality <= 0}
     for pattern, quality in ranges:
         for offer in offers:
             if quality > 0 and offer not in refused and _matches(pattern, offer):
                 return offer
-    raise NotAcceptable(f"Accept is {accept[:100]!r}; the reply can be {_SHOWN}")
+    raise NotAcceptable(f"Accept is {accept[:100]!r}; the reply can be {', '.join(known)}")
 
 
 def _media_range(text: str) -> tuple[str, float]:
@@ -122,3 +130,28 @@ def _media_range(text: str) -> tuple[str, float]:
 
 def _matches(pattern: str, media: str) -> bool:
     return pattern in ("*/*", media) or (pattern.endswith("/*") and media.startswith(pattern[:-1]))
+
+
+def _negotiate_own(content_type: str, accept: str) -> str:
+    return acceptable(accept, media_type(content_type))
+
+
+def _encode_own(answers: Sequence[Answered], form: Form, media: str, served: Served) -> Written:
+    ((_, output, answer),) = answers
+    return Written(encode(answer, output, form, media), media)
+
+
+def _negotiate_mlflow(content_type: str, accept: str) -> str:
+    mlflow.media_type(content_type)
+    return acceptable(accept, JSON, (JSON, csv_body.MEDIA_TYPE))
+
+
+# The service's own, and those of other servers, whose clients work with this one.
+OWN = "own"
+DIALECTS = {
+    OWN: Dialect(_negotiate_own, decode, _encode_own),
+    "v1": Dialect(v1.negotiate, v1.decode, v1.encode, v1.error),
+    "v2": Dialect(v2.negotiate, v2.decode, v2.encode, v2.error, v2.LENGTH_HEADER.lower()),
+    "mlflow": Dialect(_negotiate_mlflow, mlflow.decode, mlflow.encode, mlflow.error),
+    "vertex": Dialect(v1.negotiate, v1.decode_vertex, v1.encode, v1.error),
+}

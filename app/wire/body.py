@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from app.signature import Array, Batch
 
@@ -20,7 +21,11 @@ class Form:
 
 @dataclass(slots=True)  # made for every request: freezing would triple what that costs
 class Decoded:
-    """The rows of a request and the shape in which it wants them answered."""
+    """The rows of a request, the shape in which it wants them answered, and the methods that its body itself asks for.
+
+    The form is a :class:`Form`, or whatever else the protocol's own ``encode`` reads.
+    """
 
     batch: Batch
-    form: Form
+    form: Any
+    methods: tuple[str, ...] = ()

@@ -51,7 +51,7 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
     if len(set(names)) != len(names):
         raise InvalidRows("the header names a column twice")
     columns = {
-        name: _typed(signature.by_name[name], cells) if name in signature.by_name else cells
+        name: typed(signature.by_name[name], cells) if name in signature.by_name else cells
         for name, cells in zip(names, zip(*lines, strict=True), strict=True)
     }
     return Decoded(rows.from_columns(signature, columns), Form())
@@ -97,7 +97,7 @@ def _check_widths(lines: Sequence[Sequence[str]], names: Sequence[str], numbered
     raise rows.refuse(found)
 
 
-def _typed(column: Input, cells: Sequence[str]) -> Sequence[Any] | Array:
+def typed(column: Input, cells: Sequence[str]) -> Sequence[Any] | Array:
     """Read the cells of a column as JSON would have held them; what cannot be read stays as it is, to be refused."""
     if column.kind in ("number", "integer"):
         return _numbers(cells, whole=column.kind == "integer")

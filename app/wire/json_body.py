@@ -42,6 +42,24 @@ def parse(body: bytes) -> Any:
         raise MalformedBody(f"the body is not JSON: {fault}") from None
 
 
+def parse_with_nan(body: bytes) -> Any:
+    """Parse JSON in which a bare NaN is null, as clients of some protocols write a missing value; raises as `parse`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in body:
+            return parse(body)
+    # Between quotes, every second part is a string. Escapes are blotted out to find the quotes, not to be read.
+    outline = body.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    parts: list[bytes] = []
+    start = 0
+    for part in outline.split(b'"'):
+        own = body[start : start + len(part)]
+        parts.append(own if len(parts) % 2 else own.replace(b"NaN", b"null"))
+        start += len(part) + 1
+    return parse(b'"'.join(parts))
+
+
 def dump(document: Any) -> bytes:
     """Write a JSON document; NumPy arrays become lists, NaN and infinities null."""
     return orjson.dumps(document, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -66,11 +84,18 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
         given = ", ".join(f"{key!r:.80}" for key in list(document)[:5]) or "none"
         raise InvalidRows(f"the body must have exactly one of the keys {_KEYS_SHOWN}; it has {given}")
     ((key, value),) = document.items()
-    answered, read = _DIALECTS[key]
+    batch, scalar = read_under(key, value, signature, max_rows, body)
+    return Decoded(batch, Form(_DIALECTS[key][0], scalar=scalar))
+
+
+def read_under(key: str, value: Any, signature: Signature, max_rows: int, body: bytes) -> tuple[Batch, bool]:
+    """Read the rows that stand under one of the dialects' keys, in the document that `body` holds.
+
+    Returns the rows, and whether one bare value was asked for; raises InvalidRows or TooLarge.
+    """
     # Cheaper to see in the bytes than value by value, where a number and a boolean are both numbers to Python.
     no_booleans = b"true" not in body and b"false" not in body
-    batch, scalar = read(signature, value, key, Known(max_rows, no_booleans))
-    return Decoded(batch, Form(answered, scalar=scalar))
+    return _DIALECTS[key][1](signature, value, key, Known(max_rows, no_booleans))
 
 
 def encode(answer: Answer, output: Outputs, form: Form) -> bytes:

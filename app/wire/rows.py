@@ -164,6 +164,8 @@ def from_array(signature: Signature, array: Array) -> Batch:
         array = array.reshape(-1, 1)
     if array.ndim != 2 or array.shape[1] != width:  # noqa: PLR2004  # rows and columns
         raise InvalidRows(f"the array has shape {array.shape}; this model takes (n, {width})")
+    if signature.is_plain and array.dtype == np.float64 and np.logical_and.reduce(np.isfinite(array), axis=None):
+        return Batch(len(array), np.ascontiguousarray(array))
     if signature.container == "array" and array.dtype.kind in "fiu":
         return _matrix(signature, array, NOWHERE)
     columns = {column.name: array[:, index] for index, column in enumerate(signature.inputs)}

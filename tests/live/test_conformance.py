@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,12 @@ POST = b"POST /predict HTTP/1.1\r\n" + HOST + JSON
 CHUNKS = b"4\r\n" + BODY[:4] + b"\r\n%x\r\n" % (len(BODY) - 4) + BODY[4:] + b"\r\n0\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 ALIVE, ANSWER = b'{"status":"alive"}', b'{"y_pred":[1.0]}'
+
+
+def packed(coding: str, body: bytes) -> bytes:
+    """A request to predict whose body is in a content coding."""
+    return POST + b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body)) + body
+
 
 WORKERS = ("event", "gthread")
 # What gunicorn's own threaded worker does in another way, which is not ours to change.
@@ -121,6 +129,33 @@ CASES: list[tuple[str, bytes, list[int], bytes | None]] = [
         ANSWER,
     ),
     ("an expectation that nobody meets", POST + LENGTH + b"Expect: tea\r\n" + CLOSE + b"\r\n" + BODY, [417], None),
+    # Bodies in gzip and deflate
+    *[
+        (f"a body in {coding}", packed(coding, body) + GET + CLOSE + b"\r\n", [200, 200], ALIVE)
+        for coding, body in (("gzip", gzip.compress(BODY)), ("deflate", zlib.compress(BODY)), ("identity", BODY))
+    ],
+    *[
+        (f"a body that is {what}", packed(coding, body) + GET + CLOSE + b"\r\n", [status, 200], ALIVE)
+        for what, coding, body, status in (
+            ("not what its coding says", "gzip", BODY, 400),
+            ("cut off", "gzip", gzip.compress(BODY)[:-4], 400),
+            ("in a coding that nobody knows", "br", BODY, 415),
+            ("in gzip twice", "gzip, gzip", gzip.compress(gzip.compress(BODY)), 415),
+            ("larger than it looks", "gzip", gzip.compress(BODY + b" " * 2_000_000), 413),
+        )
+    ],
+    (
+        "a body in gzip and in chunks",
+        POST
+        + CHUNKED
+        + b"Content-Encoding: gzip\r\n"
+        + CLOSE
+        + b"\r\n%x\r\n" % len(gzip.compress(BODY, mtime=0))
+        + gzip.compress(BODY, mtime=0)
+        + b"\r\n0\r\n\r\n",
+        [200],
+        ANSWER,
+    ),
     # What must be refused
     ("garbage", b"garbage\r\n\r\n", [400], None),
     ("TLS to a port that speaks none", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", [400], None),
@@ -241,6 +276,21 @@ def test_case(server: Server, name: str, sent: bytes, statuses: list[int], body:
     if server.kind == "event" and statuses[-1] >= 400:
         assert answered[-1][1][b"content-type"] == b"application/problem+json"
         assert json.loads(answered[-1][2])["status"] == statuses[-1]
+
+
+def test_raw_tensors_are_answered_as_they_were_sent(server: Server) -> None:
+    tensor = {"name": "X", "shape": [1, 2], "datatype": "FP64", "parameters": {"binary_data_size": 16}}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    with server.client() as client:
+        sent = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
+        answer = client.ask("POST", "/v2/models/m/infer", head + np.array([1.0, 2.0]).tobytes(), sent)
+        length = int(answer.headers["Inference-Header-Content-Length"])
+        assert answer.status == 200
+        assert json.loads(answer.body[:length])["outputs"][0]["parameters"] == {"binary_data_size": 8}
+        assert np.frombuffer(answer.body, offset=length).tolist() == [1.0]
+        answer = client.ask("POST", "/v2/models/m/infer", head, sent | {"X-Request-Id": "mine"})
+    assert (answer.status, list(answer.json)) == (400, ["error"])
+    assert answer.headers["X-Request-Id"] == "mine"
 
 
 def test_a_request_that_stops_halfway_is_answered_408(server: Server) -> None:

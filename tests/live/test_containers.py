@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from processes import ROOT, Client, Load, free_port, need, wait_until
+from processes import ROOT, Client, Load, free_port, need, save_constant, wait_until
+
+from app.store import load
 
 IMAGE = "model-as-a-service:live-test"
 BASES = (os.environ.get("BASE_IMAGE", "python:3.11-slim-bookworm"), os.environ.get("NGINX_IMAGE", "nginx:stable"))
@@ -43,12 +47,19 @@ class Compose:
     port: int
     project: str
 
-    def __call__(self, *arguments: str) -> str:
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The words that its commands begin with."""
         plugin = run("docker", "compose", "version").returncode == 0
-        program = ("docker", "compose") if plugin else ("docker-compose",)
+        return (*(("docker", "compose") if plugin else ("docker-compose",)), "-p", self.project)
+
+    @property
+    def environ(self) -> dict[str, str]:
         # Only this machine may come in.
-        environ = {"HTTP_PORT": f"127.0.0.1:{self.port}", "APP_IMAGE": IMAGE}
-        done = run(*program, "-p", self.project, *arguments, **environ)
+        return {**os.environ, "HTTP_PORT": f"127.0.0.1:{self.port}", "APP_IMAGE": IMAGE}
+
+    def __call__(self, *arguments: str) -> str:
+        done = run(*self.program, *arguments, **self.environ)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -121,6 +132,34 @@ def test_a_model_trained_inside_answers_without_a_failed_request(compose: Compos
     assert set(load.answers) == {before, before + 1}
 
 
+def test_a_model_moves_into_the_running_volume_and_out_again(compose: Compose, tmp_path: Path) -> None:
+    save_constant(tmp_path, 42.0)
+    moving = (sys.executable, "scripts/models.py")
+    archive = subprocess.run(
+        [*moving, "export", "m"], cwd=ROOT, env=environ_of(tmp_path), capture_output=True, check=True
+    )
+    program = [*compose.program, "exec", "-T", "app", "python", "scripts/models.py"]
+    done = subprocess.run(
+        [*program, "import", "-"], cwd=ROOT, env=compose.environ, input=archive.stdout, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"imported as m version 1; promoted" in done.stdout
+    with compose.client() as client:
+        ask = lambda: client.predict([[1.0, 2.0]], path="/models/m/predict")  # noqa: E731
+        wait_until(lambda: ask().status == 200, "the moved model answers")
+        assert ask().json == {"y_pred": [42.0]}
+    back = subprocess.run(
+        [*program, "export", "m"], cwd=ROOT, env=compose.environ, capture_output=True, check=True
+    ).stdout
+    moved = tmp_path / "back"
+    subprocess.run([*moving, "import", "-"], cwd=ROOT, env=environ_of(moved), input=back, check=True)
+    assert load("m", root=moved).manifest.data["imported"]["version"] == 1
+
+
+def environ_of(store: Path) -> dict[str, str]:
+    return {**os.environ, "MODEL_STORE": str(store)}
+
+
 def test_no_process_is_roots(compose: Compose) -> None:
     assert compose.users("app") == {10001}
     assert compose.users("nginx") == {101}
@@ -183,6 +222,29 @@ def test_the_image_alone_serves_where_platforms_expect_it(
         docker("exec", started, "python", "-I", "-S", "deploy/healthcheck.py")
         docker("stop", started)
         assert docker("inspect", "--format", "{{.State.ExitCode}}", started) == "0"
+    finally:
+        docker("rm", "-f", "-v", started)
+
+
+def test_it_serves_the_store_that_sagemaker_unpacks(compose: Compose, tmp_path: Path) -> None:
+    save_constant(tmp_path / "store", 1.0)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    mount = f"{tmp_path / 'store'}:/opt/ml/model:ro"
+    started = docker("run", "-d", "-v", mount, "-p", "127.0.0.1::8080", IMAGE, "serve")
+    try:
+        port = int(docker("port", started, "8080").rsplit(":", 1)[1])
+
+        def well() -> bool:
+            try:
+                with Client(port) as client:
+                    return client.get("/ping").status == 200
+            except OSError:
+                return False
+
+        wait_until(well, "it answers /ping", 60)
+        with Client(port) as client:
+            assert client.ask("POST", "/invocations", {"inputs": [[0, 1]]}).json == {"predictions": [1.0]}
     finally:
         docker("rm", "-f", "-v", started)
 

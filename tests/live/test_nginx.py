@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -184,6 +185,32 @@ def test_a_service_that_is_not_there_is_502(nginx: Start) -> None:
     assert is_problem_of_nginx(answer, 502)
     assert answer.json["request_id"] == "mine"
     assert answer.headers["Retry-After"] == "1"
+
+
+def test_other_servers_clients_get_errors_as_they_know_them(nginx: Start) -> None:
+    proxy = nginx(f"127.0.0.1:{free_port()}")
+    with proxy.client() as client:
+        for path in ("/v2/models/m/infer", "/v2", "/v1/models/m:predict", "/v1/models/m"):
+            answer = client.ask("POST", path, b"{}")
+            assert (answer.status, answer.headers["Content-Type"]) == (502, "application/json")
+            assert list(answer.json) == ["error"]
+            assert answer.headers["Retry-After"] == "1"
+        for path in ("/invocations", "/models/m/invocations"):
+            answer = client.ask("POST", path, b"{}")
+            assert (answer.status, answer.json["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
+            assert "does not answer" in answer.json["message"]
+        # What is inside cannot be asked for.
+        assert is_problem_of_nginx(client.get("/nginx-error-code"), 404)
+
+
+def test_other_servers_clients_are_answered(service: Server, nginx: Start) -> None:
+    tensor = {"name": "X", "shape": [1, 2], "datatype": "FP64", "data": [0, 1]}
+    with nginx(service).client() as client:
+        answer = client.ask("POST", "/v2/models/m/infer", {"inputs": [tensor]})
+        assert answer.json["outputs"] == [{"name": "predict", "shape": [1], "datatype": "FP64", "data": [1.0]}]
+        body = gzip.compress(b'{"instances": [[0, 1]]}')
+        answer = client.ask("POST", "/v1/models/m:predict", body, {"Content-Encoding": "gzip"})
+        assert answer.json == {"predictions": [1.0]}
 
 
 def test_a_service_that_never_answers_is_504(nginx: Start, silent_port: int) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import joblib
@@ -13,8 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from processes import ROOT, Server, free_port, need, start_gunicorn, wait_until
-from sklearn.linear_model import LinearRegression
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from test_containers import IMAGE, need_docker, run
+
+from app.store import save
 
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = ROOT / "README.md"
@@ -81,11 +85,12 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
     shell(".venv/bin/python scripts/train.py --dataset iris", clone)
     server = start_gunicorn(store, tmp_path, DEFAULT_MODEL="iris", WEB_CONCURRENCY="1")
     server.wait_for("/readyz")
-    answers = []
+    answers, told = [], ""
     try:
         for language, code in COMMANDS:
             if language == "python":
-                shell('.venv/bin/python -c "$CODE"', clone, CODE=code)
+                ported = code.replace("localhost:8000", f"localhost:{server.port}")
+                told += shell('.venv/bin/python -c "$CODE"', clone, CODE=ported)
                 continue
             for line in code.strip().splitlines():
                 if "/labels/" in line:
@@ -94,17 +99,24 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
                 answers += [said] if line.startswith("curl") else []
     finally:
         server.stop()
-    assert json.loads(answers[6]) == {"y_pred": [0]}
     assert json.loads(answers[0]) == {"y_pred": [0]}
     assert set(json.loads(answers[1])) == {"y_pred", "classes"}
     assert answers[2].split() == ["y_pred", "0"]
     assert json.loads(answers[3])["label"] == "spam"
     assert json.loads(answers[4])["name"] == "iris"
-    refused = json.loads(answers[5])
+    assert json.loads(answers[5]) == json.loads(shown_json()[1])
+    assert [json.loads(answer) for answer in answers[6:8]] == [{"predictions": [0]}] * 2
+    explained = json.loads(answers[8])
+    assert sum(value[0] for value in explained["contributions"][0].values()) + explained["base_value"][0] == (
+        pytest.approx(explained["value"][0][0])
+    )
+    assert "422 ['/X/0/3']" in told
+    refused = json.loads(answers[9])
     assert {key: refused[key] for key in ("type", "title", "status", "detail")} == {
         key: shown_error()[key] for key in ("type", "title", "status", "detail")
     }
     assert refused["errors"] == shown_error()["errors"]
+    assert json.loads(answers[10]) == {"y_pred": [0]}
 
 
 def labels(server: Server) -> object:
@@ -112,25 +124,34 @@ def labels(server: Server) -> object:
         return client.get("/models/iris").json["labels"]
 
 
+def shown_json() -> list[str]:
+    """The documents that README shows."""
+    return re.findall(r"^```json\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 def shown_error() -> dict[str, object]:
     """The problem document that README shows."""
-    shown = re.findall(r"^```json\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    document: dict[str, object] = json.loads(shown[1])
+    document: dict[str, object] = json.loads(shown_json()[2])
     return document
 
 
-def test_its_containers_answer() -> None:
+def test_its_containers_answer(tmp_path: Path) -> None:
     need_docker()
     need("curl")
     port = free_port()
     plugin = run("docker", "compose", "version").returncode == 0
     compose = f"{'docker compose' if plugin else 'docker-compose'} -p maas-readme-{os.getpid()}"
     environ = {"HTTP_PORT": f"127.0.0.1:{port}", "APP_IMAGE": IMAGE, "WEB_CONCURRENCY": "1"}
+    X, y = load_iris(return_X_y=True)
+    save(LogisticRegression(max_iter=500).fit(X, y), X, "iris", root=tmp_path)
+    environ["MODEL_STORE"] = str(tmp_path)
     (block,) = CONTAINERS
     commands = block.replace("docker compose", compose).replace("localhost:8080", f"localhost:{port}")
+    commands = commands.replace(".venv/bin/python", sys.executable)
     try:
         said = shell(commands, ROOT, **environ)
     finally:
         shell(f"{compose} down --volumes --remove-orphans --timeout 5", ROOT, **environ)
     assert '{"y_pred":[0]}' in said
     assert "saved iris version 2" in said
+    assert "imported as iris version 3; promoted" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -106,6 +108,31 @@ def test_an_answer_that_is_not_ready_in_time_is_504_wherever_it_waits(start: Cal
         thread.join(PATIENCE)
     assert [answer.status for answer in answers] == [504] * 4
     assert answers[0].json["detail"] == "the answer was not ready within 1 seconds"
+
+
+def test_what_was_packed_waits_in_a_thread_and_an_error_is_in_its_protocols_shape(
+    start: Callable[..., Server], gate: Path
+) -> None:
+    server = start(REQUEST_TIMEOUT="1", MAX_BODY_BYTES="2000")
+    tensor = {"name": "X", "shape": [1, 2], "datatype": "FP64", "data": [7, 7]}
+    packed = gzip.compress(json.dumps({"inputs": [tensor]}).encode())
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        with server.client() as client:
+            answers.append(client.ask("POST", "/v2/models/m/infer", packed, {"Content-Encoding": "gzip"}))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    with server.client() as client:
+        assert client.get("/healthz").status == 200
+        thread.join(PATIENCE)
+        assert client.ask("POST", "/v2/models/m/infer", b" " * 2001).json == {
+            "error": "the body is larger than 2000 bytes; send fewer rows at a time"
+        }
+    assert [(answer.status, answer.json) for answer in answers] == [
+        (504, {"error": "the answer was not ready within 1 seconds"})
+    ]
 
 
 def test_more_than_may_wait_are_turned_away_at_once(start: Callable[..., Server], gate: Path) -> None:

@@ -32,7 +32,7 @@ def _command(name: str) -> click.Command:
 
 @pytest.fixture(scope="session")
 def commands() -> dict[str, click.Command]:
-    return {name: _command(name) for name in ("register", "models", "keys")}
+    return {name: _command(name) for name in ("register", "models", "keys", "score")}
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from app.store import ModelStore, load, save
 from app.store.manifest import installed_versions
+from tests.scripts.conftest import SCRIPTS
 from tests.store.helpers import break_version, pretend_other_sklearn
 
 Run = Callable[..., Result]
@@ -269,3 +273,37 @@ def test_remove_asks_first(run: Run, store: ModelStore) -> None:
 def test_a_wrong_setting_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "many")
     assert "PORT must be a whole number" in said(run("models", "list", status=1))
+
+
+def test_a_version_moves_to_another_store_through_a_file_or_a_pipe(
+    run: Run, store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = run("models", "export", "m").stdout_bytes
+    assert "m version 3 is in out.tar.gz" in run("models", "export", "m", "-o", "out.tar.gz").stdout
+    assert (tmp_path / "out.tar.gz").read_bytes() == archive
+    monkeypatch.setenv("MODEL_STORE", str(tmp_path / "other"))
+    assert "imported as m version 1; promoted" in run("models", "import", "-", given=archive).stdout
+    told = run("models", "import", "out.tar.gz", "--name", "n", "--no-promote").stdout
+    assert "imported as n version 1; promote it with: python scripts/models.py promote n 1" in told
+    assert load("m", root=tmp_path / "other").estimator.predict(ROWS).tolist() == [3.0] * 6
+    assert ModelStore(tmp_path / "other").promoted("n") is None
+
+
+def test_what_cannot_move_is_told_in_one_line(run: Run, store: ModelStore, tmp_path: Path) -> None:
+    assert "no version 9" in said(run("models", "export", "m", 9, "-o", "out.tar.gz", status=1))
+    assert "no model 'x'" in said(run("models", "export", "x", status=1))
+    assert "out.tar.gz cannot be read" in said(run("models", "import", "out.tar.gz", status=1))
+    assert "not a whole gzip file" in said(run("models", "import", "-", given=b"what", status=1))
+    assert "cannot be written" in said(run("models", "export", "m", "-o", "no/such/folder.tar.gz", status=1))
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_an_archive_is_not_written_to_a_terminal(store: ModelStore) -> None:
+    leader, follower = os.openpty()
+    command = [sys.executable, str(SCRIPTS / "models.py"), "export", "m"]
+    environ = {**os.environ, "MODEL_STORE": str(store.root)}
+    done = subprocess.run(command, stdout=follower, stderr=subprocess.PIPE, text=True, check=False, env=environ)
+    os.close(follower)
+    os.close(leader)
+    assert done.returncode == 1
+    assert done.stderr == "error: an archive is nothing for a terminal; write it to a file: -o m-3.tar.gz\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.server.hotpath import Target
+from app.paths import Target
 from app.server.http1 import Request
 from app.server.pace import LONG_SECONDS, Pace
 
@@ -15,6 +15,12 @@ def test_a_first_request_is_inline_unless_its_model_was_measured_to_be_slow() ->
     assert pace.is_short(ASKED, TARGET)
     assert pace.is_short(ASKED, TARGET, lambda _: LONG_SECONDS / 2)
     assert not pace.is_short(ASKED, TARGET, lambda _: LONG_SECONDS * 2)
+
+
+def test_explanations_are_never_inline() -> None:
+    pace, target = Pace(), Target("/explain", "explain")
+    pace.note(ASKED, target, LONG_SECONDS / 10)
+    assert not pace.is_short(ASKED, target)
 
 
 def test_what_its_like_took_counts_more_than_what_was_measured() -> None:

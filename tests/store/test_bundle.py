@@ -47,7 +47,7 @@ def test_a_notebooks_function_travels_with_its_model(root: Path, tmp_path: Path)
     code.unlink()
     model = load("m", root=root)
     assert model.estimator.steps[0][1].func.__module__.startswith("model_code_")
-    assert list(model.manifest.files) == ["model.joblib", "code/cleaning.py"]
+    assert list(model.manifest.files) == ["model.joblib", "background.json", "code/cleaning.py"]
 
 
 def test_a_notebooks_function_without_its_code_is_refused_with_the_remedy(root: Path, tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""What MLflow's clients, SageMaker and Vertex AI ask of a container beside predictions."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app import __version__
+from app.errors import NotFound, Unavailable
+from app.routes.predict import as_json
+from app.service import Service
+
+_MIB = 1024 * 1024
+
+
+def blueprint(service: Service) -> Blueprint:
+    """Make ``/ping``, ``/health``, ``/version``, ``/execution-parameters``, and the route by which Vertex looks."""
+    routes = Blueprint("platforms", __name__)
+    settings, models = service.settings, service.models
+
+    @routes.get("/ping")
+    @routes.get("/health")
+    def ping() -> Response:
+        if not models.ready:
+            raise NotFound("no model answers")
+        return as_json({"status": "ready"})
+
+    @routes.get("/version")
+    def version() -> Response:
+        return Response(__version__, content_type="text/plain; charset=utf-8")
+
+    @routes.get("/execution-parameters")
+    def execution_parameters() -> Response:
+        # SageMaker knows no part of a MiB.
+        return as_json(
+            {
+                "MaxConcurrentTransforms": settings.web_concurrency,
+                "BatchStrategy": "MULTI_RECORD",
+                "MaxPayloadInMB": max(1, settings.max_body_bytes // _MIB),
+            }
+        )
+
+    if settings.aip_health_route is not None:
+
+        @routes.get(settings.aip_health_route)
+        def vertex_health() -> Response:
+            if not models.ready:
+                raise Unavailable("no model answers yet")
+            return as_json({"status": "ready"})
+
+    return routes

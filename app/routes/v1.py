@@ -1,0 +1,42 @@
+"""TensorFlow Serving's REST API and KServe V1 beside their predictions: status and metadata."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.errors import Unavailable
+from app.routes.predict import as_json, sent_key
+from app.service import Service
+from app.wire import v1
+
+
+def blueprint(service: Service) -> Blueprint:
+    """Make the routes below ``/v1`` that do not predict."""
+    routes = Blueprint("v1", __name__, url_prefix="/v1/models")
+    models, keys = service.models, service.keys
+
+    @routes.get("")
+    def names() -> Response:
+        keys.require_any(sent_key())
+        return as_json({"models": models.names()})
+
+    @routes.get("/<name>")
+    @routes.get("/<name>/versions/<int:version>")
+    @routes.get("/<name>/labels/<label>")
+    def status(name: str, version: int | None = None, label: str | None = None) -> Response:
+        keys.require_any(sent_key())
+        asked = label or version
+        if not models.answers(name, asked):
+            raise Unavailable(f"model {name!r} does not answer; the service's log says why")
+        served = models.serving(name).served if asked is None else (models.manifest(name, asked).version,)
+        return as_json(v1.status(name, served))
+
+    @routes.get("/<name>/metadata")
+    @routes.get("/<name>/versions/<int:version>/metadata")
+    @routes.get("/<name>/labels/<label>/metadata")
+    def metadata(name: str, version: int | None = None, label: str | None = None) -> Response:
+        keys.require_any(sent_key())
+        manifest = models.manifest(name, label or version)
+        return as_json(v1.metadata(name, manifest.version, manifest.signature))
+
+    return routes
