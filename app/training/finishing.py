@@ -101,7 +101,7 @@ def find_finish(wishes: Wishes, model: Any, split: Split, fitter: Fitter, progre
     wanted_by = "--threshold" if method is None else "--calibrate"
     n_folds = count_folds(split.y_train, wanted_by)
     with progress.step(f"fitting {n_folds} times more, each to a part of the rows to learn from"):
-        known = predict_out_of_fold(model, fitter, split.X_train, split.y_train, n_folds)
+        known = predict_out_of_fold(model, fitter, split, n_folds)
     found = None if method is None else calibration.calibrate(method, known)
     likely = known.probabilities if found is None else found.probabilities
     if wishes.rule is None:

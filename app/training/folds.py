@@ -12,8 +12,8 @@ from app.training.errors import TrainingError
 from app.training.fitting import Fitter
 from app.training.formulas import Classes, Floats
 from app.training.preprocess import name_of
-from app.training.problem import Rows, Target
-from app.training.split import take_rows
+from app.training.problem import Target
+from app.training.split import Split, make_folds, take_rows
 
 FOLDS = 5
 
@@ -24,7 +24,7 @@ class OutOfFold:
 
     Attributes
     ----------
-    y: the target, shape (n,).
+    y: the target of the rows that were asked about, shape (n,).
     fold: which fold a row is in, shape (n,).
     scores: what ``decision_function`` gives, or ``predict_proba`` where there is none, as
         CalibratedClassifierCV takes it; shape (n,) where that is of two classes, else (n, n_classes).
@@ -55,21 +55,27 @@ def count_folds(y: Target, wanted_by: str) -> int:
     return min(FOLDS, int(counts.min()))
 
 
-def predict_out_of_fold(model: Any, fitter: Fitter, X: Rows, y: Target, n_folds: int) -> OutOfFold:
-    """Fit `model` once for each fold, to the rows of the others, and ask it the fold's.
+def predict_out_of_fold(model: Any, fitter: Fitter, split: Split, n_folds: int) -> OutOfFold:
+    """Fit `model` once for each fold of the training rows, to those of the others, and ask it the fold's.
+
+    The folds keep groups together and, where rows have times, ask about later rows than were learnt from; the
+    earliest are not asked about then.
 
     Raises
     ------
     TrainingError
-        The estimator refuses the rows, or gives labels alone.
+        The estimator refuses the rows, gives labels alone, or cannot learn each class in each fold.
     """
-    from sklearn.model_selection import StratifiedKFold
-
+    X, y = split.X_train, split.y_train
     labels = np.unique(y)
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=fitter.options.seed)
     quiet = replace(fitter, say=lambda line: None)
     scores, probabilities, places, fold = [], [], [], np.zeros(len(y), dtype=np.intp)
-    for number, (train, test) in enumerate(folds.split(np.zeros(len(y)), y)):
+    for number, (train, test) in enumerate(make_folds(split, "classification", n_folds, fitter.options.seed)):
+        if len(np.unique(y[train])) < len(labels):
+            raise TrainingError(
+                "--calibrate and --threshold learn from rows that a part of the others did not teach, and a class "
+                "is in one such part alone; leave them out, or --group or --time"
+            )
         fitted = quiet.fit(model, take_rows(X, train), y[train])
         rows = take_rows(X, test)
         fold[test] = number
@@ -89,4 +95,5 @@ def predict_out_of_fold(model: Any, fitter: Fitter, X: Rows, y: Target, n_folds:
             f"--calibrate and --threshold need probabilities or scores, and {name_of(model)} gives none; "
             "choose another --estimator"
         )
-    return OutOfFold(y, fold, taken, likely, labels)
+    asked = np.concatenate(places)[order]
+    return OutOfFold(y[asked], fold[asked], taken, likely, labels)

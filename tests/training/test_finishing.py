@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,18 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from app import store
 from app.training.calibration import calibrate
 from app.training.errors import TrainingError
-from app.training.folds import OutOfFold
+from app.training.fitting import Fitter
+from app.training.folds import OutOfFold, predict_out_of_fold
 from app.training.formulas import Floats
 from app.training.metrics import metrics_of
+from app.training.options import Options
+from app.training.recipes import RECIPES
+from app.training.split import Split
 from app.training.threshold import choose_threshold, read_rule
 from tests.conftest import ClientMaker
 from tests.training.conftest import Trainer
@@ -92,15 +96,15 @@ def test_a_sigmoid_is_fitted_to_scores_that_are_there_already() -> None:
 def test_a_threshold_lowers_what_mistakes_cost(trainer: Trainer, rare: Path, tmp_path: Path) -> None:
     outcome, printed = trainer(data=rare, estimator="logistic", threshold="10:1")
     metrics = manifest_of(outcome)["metrics"]
-    told = metrics["threshold"]
+    told, held_out = metrics["threshold"], manifest_of(outcome)["data"]["rows_held_out"]
     assert (told["positive"], told["costs"], told["default"]) == ("fraud", {"missed": 10.0, "false_alarm": 1.0}, 0.5)
     assert told["threshold"] < 0.5
     for at in (told["at_default"], told["at_chosen"]):
         (_, alarms), (missed, _) = at["matrix"]
         assert at["cost"] == 10 * missed + alarms
-        assert np.sum(at["matrix"]) == manifest_of(outcome)["data"]["rows_held_out"]
+        assert np.sum(at["matrix"]) == held_out
     assert told["at_chosen"]["cost"] < told["at_default"]["cost"]
-    assert (metrics["main"], metrics["cost"]) == ("cost", told["at_chosen"]["cost"] / 120)
+    assert (metrics["main"], metrics["cost"]) == ("cost", told["at_chosen"]["cost"] / held_out)
     assert "threshold: 'fraud' is answered from a probability of" in printed
     again, _ = trainer(data=rare, estimator="logistic", threshold="10:1")
     assert "cost" in again.decision.reason
@@ -256,3 +260,31 @@ def test_texts_are_served_calibrated_and_decided_too(
     assert outcome.saved.promoted
     answer = client_of().post("/models/texts/classify", json={"text": "a long journey, saved"}).get_json()
     assert answer["label"] == "yes"
+
+
+def test_folds_keep_groups_together_and_go_forward_in_time(tmp_path: Path) -> None:
+    class Noting(LogisticRegression):  # type: ignore[misc]
+        """Remembers which rows it was fitted to, by their first column."""
+
+        seen: ClassVar[list[set[float]]] = []
+
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            self.seen.append(set(np.asarray(X)[:, 0]))
+            return super().fit(X, y)
+
+    places = np.arange(60.0)
+    X, y = np.column_stack([places, places % 7]), np.tile(["no", "yes"], 30)
+    fitter = Fitter(RECIPES["table"], Options(store=tmp_path), lambda line: None)
+    for kind in ("groups", "times"):
+        Noting.seen.clear()
+        marks = (places // 6).astype(np.uint64) if kind == "groups" else places
+        split = Split(X, X, y, y, **{kind: marks})
+        known = predict_out_of_fold(Pipeline([("model", Noting())]), fitter, split, 5)
+        for number, taught in enumerate(Noting.seen):
+            asked = places[np.isin(places, sorted(set(places) - taught))]
+            if kind == "groups":
+                assert not set(asked // 6) & {place // 6 for place in taught}
+            elif number:
+                assert max(taught) < max(asked)
+        assert len(known.y) == len(known.scores)
+        assert (len(known.y) == 60) == (kind == "groups")
