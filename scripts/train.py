@@ -37,7 +37,7 @@ Recipes
 \b
 Estimators (--estimator)
   both             dummy sgd knn svm tree forest extra-trees boosting mlp
-  classification   logistic lda naive-bayes
+  classification   logistic lda naive-bayes linear-svm
   regression       linear ridge lasso elastic-net
 
 \b

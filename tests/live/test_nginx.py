@@ -43,8 +43,9 @@ ADMIN_ROUTES = [
     ("POST", "/models/m/rollback"),
     ("GET", "/models/m/versions/1/report"),
     ("GET", "/models/m/versions/1/manifest"),
-    ("POST", "/v2/repository/models/m/load"),
-    ("POST", "/v2/repository/models/m/unload"),
+    ("POST", "/models/m/split"),
+    ("POST", "/models/m/shadow"),
+    ("POST", "/models/m/labels"),
 ]
 
 
@@ -195,7 +196,7 @@ def test_other_servers_clients_get_errors_as_they_know_them(nginx: Start) -> Non
             assert (answer.status, answer.headers["Content-Type"]) == (502, "application/json")
             assert list(answer.json) == ["error"]
             assert answer.headers["Retry-After"] == "1"
-        for path in ("/invocations", "/models/m/invocations"):
+        for path in ("/invocations", "/models/m/invocations", "/models/m/labels/stable/invocations"):
             answer = client.ask("POST", path, b"{}")
             assert (answer.status, answer.json["error_code"]) == (502, "TEMPORARILY_UNAVAILABLE")
             assert "does not answer" in answer.json["message"]
@@ -249,6 +250,14 @@ def test_admin_routes_are_closed_to_foreign_addresses(nginx: Start, method: str,
     with nginx("127.0.0.1:9", ADMIN_ADDRESSES="none").client() as client:
         answer = client.ask(method, path)
     assert is_problem_of_nginx(answer, 403)
+
+
+@pytest.mark.parametrize("change", ["load", "unload"])
+def test_the_repository_is_closed_to_them_too_and_says_so_in_its_protocol(nginx: Start, change: str) -> None:
+    with nginx("127.0.0.1:9", ADMIN_ADDRESSES="none").client() as client:
+        answer = client.ask("POST", f"/v2/repository/models/m/{change}")
+    assert (answer.status, answer.headers["Content-Type"]) == (403, "application/json")
+    assert "open to certain addresses only" in answer.json["error"]
 
 
 def test_admin_routes_are_open_to_this_machine_and_ask_for_the_key(service: Server, nginx: Start) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.errors import NotFound
-from app.store import LiveModels, ModelStore, Saved, Shadow
+from app.errors import NotFound, Unavailable
+from app.store import LiveModels, ModelStore, Saved, Shadow, upkeep
 from tests.store.helpers import Recorder, break_version
 
 Publish = Callable[..., Saved]
@@ -168,6 +168,21 @@ def test_a_split_that_ends_leaves_the_promoted_version_alone(
     assert answered_by(live, [Somebody()] * 5) == {1: 5}
     assert recorder.events[-1] == ("split", "m", 2, 0.0)
     assert not live.traffic
+
+
+def test_a_model_that_is_unloaded_and_loaded_again_has_its_split_and_its_history(
+    live: LiveModels, catalog: ModelStore
+) -> None:
+    before = catalog.split("m", {2: 1.0})
+    live.refresh()
+    catalog.withdraw("m")
+    live.refresh()
+    with pytest.raises(Unavailable):
+        live.get(None, None, 1.0)
+    assert not live.traffic
+    assert upkeep.load(catalog, "m") == before
+    live.refresh()
+    assert answered_by(live, [Somebody()] * 10) == {2: 10}
 
 
 def test_the_shadow_is_asked_its_share_and_never_what_it_answered_itself(live: LiveModels, catalog: ModelStore) -> None:
