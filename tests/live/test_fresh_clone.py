@@ -78,9 +78,13 @@ def test_make_serve_and_the_readmes_curl(serve: Serve, clone: Path, environ: dic
     printed = re.search(r"(curl .*/predict)$", server.output(), re.MULTILINE)
     assert shown, "README has no curl line"
     assert printed, server.output()
-    for line in (shown[1].replace("localhost:8000", f"localhost:{server.port}"), printed[1]):
-        done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, check=True)
-        assert json.loads(done.stdout) == {"y_pred": [0]}, line
+    answers = [
+        json.loads(subprocess.run(["sh", "-c", line], env=environ, capture_output=True, check=True).stdout)
+        for line in (shown[1].replace("localhost:8000", f"localhost:{server.port}"), printed[1])
+    ]
+    assert answers[0] == {"y_pred": [0]}
+    # The printed one asks about a row of the data, whichever came first.
+    assert answers[1]["y_pred"][0] in (0, 1, 2)
 
 
 def test_a_second_start_installs_and_trains_nothing(serve: Serve) -> None:
