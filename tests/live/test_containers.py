@@ -155,7 +155,7 @@ def test_a_model_moves_into_the_running_volume_and_out_again(compose: Compose, t
     subprocess.run([*moving, "import", "-"], cwd=ROOT, env=environ_of(moved), input=back, check=True)
     assert load("m", root=moved).manifest.data["imported"]["version"] == 1
     # With two models a bare /predict would mean neither.
-    subprocess.run([*program, "remove", "m"], cwd=ROOT, env=compose.environ, check=True)
+    subprocess.run([*program, "remove", "m", "--yes"], cwd=ROOT, env=compose.environ, check=True)
     with compose.client() as client:
         wait_until(lambda: client.predict(SETOSA).status == 200, "the model that is left answers again")
 
