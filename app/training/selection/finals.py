@@ -12,7 +12,7 @@ import joblib
 import numpy as np
 
 from app import store
-from app.training.candidates import Candidate
+from app.training.candidates import BLEND, Candidate
 from app.training.problem import Problem, Rows
 from app.training.selection.plan import Result
 from app.training.selection.trying import Fitted
@@ -85,7 +85,7 @@ def blend_of(best: Sequence[Result], spaces: Sequence[str]) -> Candidate | None:
         if candidate.family in spaces and candidate.family not in members:
             members[candidate.family] = candidate
     chosen = tuple(members.values())[:BLENDED]
-    return Candidate("blend", {}, chosen) if len(chosen) > 1 else None
+    return Candidate(BLEND, {}, chosen) if len(chosen) > 1 else None
 
 
 def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Finalist:
