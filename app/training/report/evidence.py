@@ -20,7 +20,7 @@ from app.training.promotion import Challenger, Decision
 from app.training.reference import spread
 from app.training.report import curves, importance, inside, learning, mistakes
 from app.training.report.labels import in_a_line, readable
-from app.training.report.rows import Answered, answer
+from app.training.report.rows import Answered, answered_rows
 
 Document = dict[str, Any]
 
@@ -79,7 +79,7 @@ def gather(subject: Subject) -> Document:
     # Many short calls gain nothing from more threads, and on a busy machine threads that wait for one another
     # make them many times slower.
     with threadpool_limits(1):
-        answered = answer(subject.model, challenger.split, problem.task)
+        answered = answered_rows(challenger.answers, challenger.split, problem.task)
         document["rows_looked_at"] = len(answered.y)
         _look(document, subject, answered)
     appraisal = challenger.appraisal

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from app.training.evaluation import Answers
 from app.training.problem import Rows, Target, Task
 from app.training.split import Split, take_rows
 
@@ -38,23 +39,22 @@ class Answered:
     decisions: npt.NDArray[np.float64] | None = None
 
 
-def answer(model: Any, split: Split, task: Task) -> Answered:
-    """Ask the model about the held-out rows, about evenly spaced ones where they are very many."""
-    classes = list(getattr(model, "classes_", ())) if task == "classification" else []
+def answered_rows(answers: Answers, split: Split, task: Task) -> Answered:
+    """Return the held-out rows with the answers that the model was measured by, evenly spaced ones of very many."""
+    classes = [] if answers.classes is None else list(answers.classes)
     most = max(1, min(_MOST_ROWS, _MOST_PROBABILITIES // max(1, len(classes))))
     chosen = every_so_many(len(split.y_test), most)
     X = split.X_test if len(chosen) == len(split.y_test) else take_rows(split.X_test, chosen)
     y = split.y_test[chosen]
-    predicted = np.asarray(model.predict(X))
+    predicted = answers.predictions[chosen]
     if predicted.shape == (len(y), 1):
         predicted = predicted.ravel()
     if task == "regression":
         return Answered(chosen, X, y, predicted)
-    probabilities = decisions = None
-    if hasattr(model, "predict_proba"):
-        probabilities = np.asarray(model.predict_proba(X))
-    elif len(classes) == 2 and hasattr(model, "decision_function"):  # noqa: PLR2004  # two classes
-        decisions = np.asarray(model.decision_function(X))
+    probabilities = None if answers.probabilities is None else answers.probabilities[chosen]
+    decisions = None
+    if answers.scores is not None and len(classes) == 2:  # noqa: PLR2004  # two classes
+        decisions = answers.scores[chosen]
     classes += sorted(set(y.tolist()) - set(classes), key=str)
     return Answered(chosen, X, y, predicted, classes, probabilities, decisions)
 

@@ -30,7 +30,7 @@ from app.training.promotion import Challenger, Decision
 from app.training.report import Subject, curves, gather, importance, learning
 from app.training.report.page import render
 from app.training.report.plots import draw
-from app.training.report.rows import answer
+from app.training.report.rows import answered_rows
 from app.training.split import Split, split_rows
 from tests.training.conftest import Trainer
 from tests.training.report.conftest import Page, Reported
@@ -218,7 +218,7 @@ def test_the_column_that_tells_matters_and_the_one_that_does_not_costs_nothing()
     X[:, 2] = 7.0
     split, problem = _split(X, y)
     model = LogisticRegression().fit(X, y)
-    answered = answer(model, split, "classification")
+    answered = answered_rows(ask(model, split.X_test), split, "classification")
     told = importance.permute(model, answered, problem, find_metric(None, problem.task), seed=0)
     assert told["columns"][0]["name"] == "b"
     assert told["columns"][0]["mean"] > 0.3
@@ -256,7 +256,7 @@ def test_the_learning_curve_of_a_network_is_its_loss() -> None:
 def test_a_class_that_was_never_learnt_is_a_row_of_the_matrix() -> None:
     X = np.arange(20.0).reshape(-1, 1)
     split = Split(X, X, np.repeat([0, 1], 10), np.repeat([0, 1, 2, 3], 5))
-    answered = answer(LogisticRegression().fit(X, split.y_train), split, "classification")
+    answered = answered_rows(ask(LogisticRegression().fit(X, split.y_train), split.X_test), split, "classification")
     told = curves.confusion(answered)
     assert told["classes"] == ["0", "1", "2", "3"]
     assert [sum(row) for row in told["counts"]] == [5, 5, 5, 5]
