@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 
 from app.training.encoding import as_utf8
-from app.training.errors import TrainingError
+from app.training.errors import TrainingError, first_line
 from app.training.files import Opened, Stream
 from app.training.layout import Layout, Wanted, find_layout
 from app.training.normalise import check_names
@@ -88,5 +88,5 @@ def _read_csv(text: Stream, layout: Layout, names: list[str], source: str, **opt
             )
             return frame
     except (ValueError, csv.Error, OverflowError) as fault:
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+        reason = first_line(fault)
         raise TrainingError(f"{source}: cannot be parsed ({reason})") from fault

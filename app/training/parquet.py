@@ -6,7 +6,7 @@ import importlib.util
 
 import pandas as pd
 
-from app.training.errors import TrainingError
+from app.training.errors import TrainingError, first_line
 from app.training.files import Opened
 from app.training.layout import Wanted
 from app.training.table import Table
@@ -22,12 +22,8 @@ def read_parquet(opened: Opened, wanted: Wanted) -> Table:
     try:
         frame = pd.read_parquet(opened.stream, engine="pyarrow")
     except (pyarrow.ArrowException, OSError, ValueError) as fault:
-        raise TrainingError(f"{source}: is not a readable Parquet file ({_first_line(fault)})") from fault
+        raise TrainingError(f"{source}: is not a readable Parquet file ({first_line(fault)})") from fault
     # pandas keeps an index beside the columns; a plain counter carries nothing, a named one is a column.
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     return Table(frame.reset_index(drop=True), source)
-
-
-def _first_line(fault: Exception) -> str:
-    return (str(fault).splitlines() or [type(fault).__name__])[0]

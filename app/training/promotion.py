@@ -13,6 +13,7 @@ import pandas as pd
 
 from app.errors import StoreError
 from app.store import LoadedModel, Manifest, ModelStore, load
+from app.training.errors import first_line
 from app.training.evaluation import Answers, Appraisal
 from app.training.intervals import share_of_worse
 from app.training.metrics import Metric
@@ -88,7 +89,7 @@ def compare(champion: LoadedModel, called: str, challenger: Challenger) -> Decis
         if math.isnan(its_value):
             raise ValueError(f"it has no {metric.name} on them, which hold a class that it does not know")
     except Exception as fault:  # whatever a stranger's estimator raises, the new version is not to fail
-        reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+        reason = first_line(fault)
         return Decision(False, f"{called}, which is promoted, cannot be scored on these rows ({reason})")
     better, verdict = _compared(metric, value, its_value, called)
     if better:

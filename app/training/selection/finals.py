@@ -13,6 +13,7 @@ import numpy as np
 
 from app import store
 from app.training.candidates import BLEND, Candidate
+from app.training.errors import first_line
 from app.training.problem import Problem, Rows
 from app.training.selection.plan import Result
 from app.training.selection.trying import Fitted
@@ -96,7 +97,7 @@ def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Fi
     try:
         cost = store.serving_cost(finalist.load(), X[:_SAMPLE_ROWS], problem.feature_names)
     except Exception as fault:  # whatever an estimator raises, the others are not to suffer
-        return replace(finalist, size=size, refused=f"gives no answers: {str(fault).splitlines()[0]}")
+        return replace(finalist, size=size, refused=f"gives no answers: {first_line(fault)}")
     found = replace(finalist, latency_one=cost.one * 1e3, latency_many=cost.many * 1e3, engine=cost.engine, size=size)
     return replace(found, refused=_beyond(found, limits))
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from app.training.candidates import Candidate, build
+from app.training.errors import first_line
 from app.training.metrics import Metric, find_metric
 from app.training.problem import Problem, Rows, Target
 from app.training.selection.plan import Result, Rung, Trial
@@ -32,6 +33,7 @@ _MOST_VALIDATED = 10_000
 # After its first folds a candidate that is this many standard errors behind the best is given up.
 _HOPELESS = 4.0
 _LEAST_FOLDS = 2
+_LONGEST_REASON = 200
 # Said of a trial whose process is no more: the system ends processes that take too much memory.
 DIED = "its process died, for want of memory?"
 
@@ -119,7 +121,7 @@ def _score(
             model.fit(take_rows(task.X, train), task.y[train])
             score = metric.of(model, take_rows(task.X, valid), task.y[valid])
     except Exception as fault:  # settings drawn by chance make estimators raise anything; the rest goes on
-        return np.nan, _first_line(fault)
+        return np.nan, first_line(fault)[:_LONGEST_REASON]
     if not np.isfinite(score):
         return np.nan, f"its {metric.name} is not defined on these rows"
     return (score if metric.higher_is_better else -score), None
@@ -132,10 +134,6 @@ def _is_hopeless(scores: list[float], to_beat: float | None) -> bool:
     return bool(float(np.mean(scores)) + _HOPELESS * max(error, 1e-12) < to_beat)
 
 
-def _first_line(fault: Exception) -> str:
-    return (str(fault).splitlines() or [type(fault).__name__])[0][:200]
-
-
 def run_fitting(task: Task, fitting: Fitting) -> Fitted:
     """Fit a candidate on all training rows, and measure what that takes."""
     model = build(fitting.candidate, task.problem, task.seed)
@@ -146,7 +144,7 @@ def run_fitting(task: Task, fitting: Fitting) -> Fitted:
             warnings.simplefilter("ignore")
             model.fit(task.X, task.y)
     except Exception as fault:  # as above
-        return Fitted(0.0, 0.0, 0.0, _first_line(fault))
+        return Fitted(0.0, 0.0, 0.0, first_line(fault)[:_LONGEST_REASON])
     fitted = Fitted(time.perf_counter() - began, time.process_time() - cpu, max(0.0, _peak_memory() - before))
     joblib.dump(model, fitting.path)
     return fitted
