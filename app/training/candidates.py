@@ -263,16 +263,20 @@ def _linear_classifiers(scale: Mapping[str, Range]) -> list[Space]:
         Space(
             "sgd",
             ({"alpha": 1e-4, "penalty": "l2", "early_stopping": False},),
-            {
-                "alpha": Between(1e-6, 0.1, log=True),
-                "penalty": OneOf(("l2", "l1", "elasticnet")),
-                "learning_rate": OneOf(("optimal", "adaptive")),
-                "eta0": Between(0.001, 0.3, log=True),
-                "early_stopping": OneOf((False, True)),
-                **scale,
-            },
+            {**_descent(("optimal", "adaptive"), 0.3), **scale},
         ),
     ]
+
+
+def _descent(schedules: tuple[str, ...], fastest: float) -> dict[str, Range]:
+    """Return the ranges of stochastic gradient descent, of learning rates up to `fastest`."""
+    return {
+        "alpha": Between(1e-6, 0.1, log=True),
+        "penalty": OneOf(("l2", "l1", "elasticnet")),
+        "learning_rate": OneOf(schedules),
+        "eta0": Between(0.001, fastest, log=True),
+        "early_stopping": OneOf((False, True)),
+    }
 
 
 def _linear_regressors(scale: Mapping[str, Range], skewed: Mapping[str, Range]) -> list[Space]:
@@ -289,15 +293,7 @@ def _linear_regressors(scale: Mapping[str, Range], skewed: Mapping[str, Range]) 
         Space(
             "sgd",
             ({"alpha": 1e-4, "learning_rate": "adaptive", "early_stopping": True},),
-            {
-                "alpha": Between(1e-6, 0.1, log=True),
-                "penalty": OneOf(("l2", "l1", "elasticnet")),
-                "learning_rate": OneOf(("invscaling", "adaptive")),
-                "eta0": Between(0.001, 0.1, log=True),
-                "early_stopping": OneOf((False, True)),
-                **scale,
-                **skewed,
-            },
+            {**_descent(("invscaling", "adaptive"), 0.1), **scale, **skewed},
         ),
     ]
 

@@ -19,21 +19,10 @@ import pytest
 from click.testing import CliRunner
 
 from app.settings import ROOT
+from tests.training.files import npy, npz
 
 SCRIPT = ROOT / "scripts" / "train.py"
 PLAIN = "age,city,survived\n22,Köln,no\n38.5,Bonn,yes\n,Trier,no\n"
-
-
-def npy(array: np.ndarray, *, allow_pickle: bool = False) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=allow_pickle)
-    return stream.getvalue()
-
-
-def npz(**arrays: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    return stream.getvalue()
 
 
 def archive(**members: str) -> bytes:

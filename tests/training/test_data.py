@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import pytest
 from app.training.data import read_table
 from app.training.errors import TrainingError
 from app.training.layout import Wanted
+from tests.training.files import npy, npz
 
 PLAIN = "age,city,survived\n22,Köln,no\n38.5,Bonn,yes\n,Trier,no\n"
 
@@ -22,18 +22,6 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
-
-
-def npy(array: np.ndarray, *, allow_pickle: bool = False) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=allow_pickle)
-    return stream.getvalue()
-
-
-def npz(**arrays: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    return stream.getvalue()
 
 
 @pytest.mark.parametrize(
