@@ -21,6 +21,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="maas-metrics-"
 # The app is found from any folder that the command is given in.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from app import memory
 from app.monitor import logs
 from app.settings import Settings, SettingsError
 
@@ -34,6 +35,7 @@ except SettingsError as fault:
     sys.exit(f"error: {fault}")
 
 logs.configure(settings.log_level, settings.log_format)
+memory.let_threads_share_arenas()
 
 # The master imports and loads once, and forks: its workers share that memory.
 wsgi_app = "app:create_app(watch=False)"
