@@ -50,6 +50,7 @@ class Input:
     nullable: whether the estimator, or its imputers, take a missing value here.
     used: whether the column reaches the estimator; one that does not is accepted and ignored.
     categories: the values seen in fitting, where they are few; binding only for the dtype ``category``.
+    range: between which numbers most of the sample lies, roughly; for forms and examples, and binding for nobody.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Input:
     nullable: bool = False
     used: bool = True
     categories: tuple[Any, ...] | None = None
+    range: tuple[float, float] | None = None
 
     @cached_property
     def kind(self) -> Kind:
@@ -68,18 +70,21 @@ class Input:
         fields: dict[str, Any] = {"name": self.name, "dtype": self.dtype}
         if self.categories is not None:
             fields["categories"] = list(self.categories)
+        if self.range is not None:
+            fields["range"] = list(self.range)
         return fields | {"nullable": self.nullable, "used": self.used}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Input:
         """Read the manifest's form; unknown fields are left alone."""
-        categories = fields.get("categories")
+        categories, usual = fields.get("categories"), fields.get("range")
         return cls(
             name=fields["name"],
             dtype=fields["dtype"],
             nullable=fields["nullable"],
             used=fields["used"],
             categories=None if categories is None else tuple(categories),
+            range=None if usual is None else (usual[0], usual[1]),
         )
 
 

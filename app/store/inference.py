@@ -6,6 +6,7 @@ answered by predicting a few rows with the column missing, or without it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -74,8 +75,8 @@ def _inputs(sample: Sample) -> tuple[Input, ...]:
     if sample.container == "texts":
         return (Input("text", "str"),)
     return tuple(
-        Input(name, dtype, categories=_categories(values, dtype))
-        for name, dtype, values in zip(sample.names, sample.dtypes, sample.columns(), strict=True)
+        replace(column, categories=_categories(values, column.dtype), range=_range(values, column))
+        for column, values in zip(map(Input, sample.names, sample.dtypes), sample.columns(), strict=True)
     )
 
 
@@ -86,6 +87,24 @@ def _categories(values: Any, dtype: str) -> tuple[Any, ...] | None:
         return None
     seen = {value for value in values if isinstance(value, str)}
     return tuple(sorted(seen)) if 0 < len(seen) <= _MOST_CATEGORIES else None
+
+
+def _range(values: Any, column: Input) -> tuple[float, float] | None:
+    """Return about where 98 of 100 values of a column of numbers lie, to two digits of the way between the ends."""
+    if column.kind not in ("number", "integer"):
+        return None
+    numbers = values.to_numpy(np.float64, na_value=np.nan) if hasattr(values, "to_numpy") else values.astype(np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers) == 0:
+        return None
+    low, high = np.percentile(numbers, (1, 99), method="nearest").tolist()
+    spread = high - low if 0 < high - low < math.inf else abs(high)
+    digits = 1 - math.floor(math.log10(spread)) if spread else 0
+    low, high = round(low, digits), round(high, digits)
+    if column.kind == "number":
+        return low, high
+    limits = np.iinfo(column.dtype.lower())
+    return max(int(low), int(limits.min)), min(int(high), int(limits.max))
 
 
 def _outputs(estimator: Any, signature: Signature, few: Batch) -> dict[str, Outputs]:

@@ -55,7 +55,13 @@ def test_the_list_names_what_is_served(client: FlaskClient, admin: dict[str, Any
 
 def test_a_version_shows_its_signature_and_metrics_but_no_data(client: FlaskClient, admin: dict[str, Any]) -> None:
     shown = client.get("/models/iris/versions/1", headers=admin["user"]).json
-    assert shown["signature"]["inputs"][0] == {"name": "x0", "dtype": "float64", "nullable": False, "used": True}
+    assert shown["signature"]["inputs"][0] == {
+        "name": "x0",
+        "dtype": "float64",
+        "range": [4.4, 7.7],
+        "nullable": False,
+        "used": True,
+    }
     assert shown["metrics"] == {"accuracy": 0.9}
     assert not shown.keys() & {"data", "golden", "files"}
 

@@ -110,6 +110,27 @@ def with_bonus(frame: pd.DataFrame) -> pd.DataFrame:
     return frame if "bonus" in frame else frame.assign(bonus=0.0)
 
 
+def test_numbers_tell_roughly_where_they_lie(root: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "age": [np.nan, *np.linspace(18.26, 70.04, 50)],
+            "pixel": np.array([0, *[254] * 50], dtype="uint8"),
+            "year": pd.array([None, *range(1950, 2000)], dtype="Int64"),
+            "word": ["a"] * 51,
+            "nothing": [np.nan] * 51,
+        }
+    )
+    inputs = signature_of(DummyClassifier().fit(frame, [0, 1, 1] * 17), frame, root).by_name
+    assert {name: column.range for name, column in inputs.items()} == {
+        "age": (18.0, 70.0),
+        "pixel": (0, 250),
+        "year": (1950, 1999),
+        "word": None,
+        "nothing": None,
+    }
+    assert Signature.from_dict(signature_of(LinearRegression().fit(X, X[:, 0]), X, root).as_dict()).inputs[0].range
+
+
 def test_a_column_that_the_estimator_takes_when_it_is_there_is_used(root: Path) -> None:
     frame = pd.DataFrame({"pay": np.arange(24.0), "bonus": [0.0] * 20 + [50.0] * 4})
     trained = make_pipeline(FunctionTransformer(with_bonus), DecisionTreeRegressor(random_state=0))
