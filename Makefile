@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= 2
 ARGS   ?=
+CLIENTS := tritonclient kserve mlflow schemathesis
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -52,7 +53,7 @@ test-live: $(VENV)/.installed-dev ## run the tests that start real gunicorn, ngi
 test-transformers: .venv-transformers/.installed ## run the tests of Hugging Face models, in .venv-transformers
 	LIVE_REQUIRE=transformers .venv-transformers/bin/python -m pytest tests/live/test_transformers.py $(ARGS)
 
-clients: .clients/tritonclient/.installed .clients/kserve/.installed .clients/mlflow/.installed ## install other systems' clients, for the live tests
+clients: $(CLIENTS:%=.clients/%/.installed) ## install other systems' clients, for the live tests
 
 lint: $(VENV)/.installed-dev ## check style, types and import contracts
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     from app.keys import ApiKeys
     from app.monitor.metrics import Metrics
     from app.paths import Paths
-    from app.routes import exchange, health, models, platforms, predict, v1, v2
+    from app.routes import exchange, health, models, openapi, platforms, predict, v1, v2
     from app.server.pool import PredictionPool
     from app.service import Service
     from app.settings import Settings
@@ -58,7 +58,8 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["service"] = service
     app.extensions["metrics"] = metrics
-    exchange.register(app, metrics, Paths(settings.aip_predict_route))
+    paths = Paths(settings.aip_predict_route)
+    exchange.register(app, metrics, paths)
     app.register_blueprint(predict.blueprint(service, pool))
     # Before our own: where Vertex chooses one of our paths, it is Vertex that is answered.
     app.register_blueprint(platforms.blueprint(service))
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     app.register_blueprint(v1.blueprint(service))
     app.register_blueprint(models.blueprint(service, catalog))
     app.register_blueprint(health.blueprint(service))
+    app.register_blueprint(openapi.blueprint(service, paths))
 
     def start() -> None:
         live.start()

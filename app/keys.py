@@ -62,6 +62,11 @@ class ApiKeys:
         self._entries = read_entries(path) if path else ()
         self._looked = time.monotonic()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no keys file, so that everybody may predict."""
+        return self._path is None
+
     def require(self, scope: Scope, key: str | None) -> None:
         """Let through who holds a key with `scope`; for ``predict``, everybody where there is no keys file.
 

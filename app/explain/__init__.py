@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from app.engines import Engine
-from app.explain.base import Explainer, Explanation, NotExplained, as_document
+from app.explain.base import DOCUMENT, Explainer, Explanation, NotExplained, as_document
 from app.explain.linear import LinearExplainer, TextExplainer
 from app.explain.permutations import PermutationExplainer
 from app.explain.trees import TreeExplainer
 from app.signature import Batch, Signature
 
-__all__ = ["Explainer", "Explanation", "NotExplained", "as_document", "explainer_of"]
+__all__ = ["DOCUMENT", "Explainer", "Explanation", "NotExplained", "as_document", "explainer_of"]
 
 log = logging.getLogger(__name__)
 

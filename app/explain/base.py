@@ -100,6 +100,25 @@ def by_name(names: Sequence[str], base: Array, contributions: Array) -> Explanat
     return Explanation(base, [dict(zip(names, row, strict=True)) for row in contributions])
 
 
+# What `as_document` returns, as JSON Schema.
+DOCUMENT = {
+    "type": "object",
+    "properties": {
+        "method": {"type": "string"},
+        "background": {"type": "string"},
+        "output": {"type": "string"},
+        "class": {},
+        "classes": {"type": "array"},
+        "base_value": {"type": ["number", "array"]},
+        "contributions": {"type": ["object", "array"]},
+        "other_terms": {"type": ["number", "array"]},
+        "value": {"type": ["number", "array"]},
+        "prediction": {},
+    },
+    "required": ["method", "background", "output", "base_value", "contributions", "value"],
+}
+
+
 def as_document(
     explainer: Explainer, explanation: Explanation, prediction: list[Any] | None, *, scalar: bool
 ) -> dict[str, Any]:

@@ -1,15 +1,40 @@
-"""The bodies of administrators' requests: what they ask to be changed."""
+"""The bodies of administrators' requests: what they ask to be changed, each described and read."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from app import wire
 from app.errors import InvalidRows
 from app.store import Shadow
 from app.store.serving import STICKY
 from app.wire import json_body
 
 _MOST_DIGITS = 9
+
+_HIGHEST = 10**_MOST_DIGITS - 1
+_VERSION: wire.Schema = {"type": "integer", "minimum": 1, "maximum": _HIGHEST}
+_VERSION_OR_NONE: wire.Schema = {"anyOf": [_VERSION, {"type": "null"}]}
+_SHARE: wire.Schema = {"type": "number"}
+
+
+def _body(example: dict[str, Any], **properties: wire.Schema) -> wire.Body:
+    required = [name for name in properties if name not in ("share", "sticky")]
+    return wire.Body({"type": "object", "properties": properties, "required": required}, example)
+
+
+VERSION = _body({"version": 1}, version=_VERSION)
+LABEL = _body({"label": "canary", "version": 1}, label={"type": "string"}, version=_VERSION_OR_NONE)
+SPLIT = _body(
+    {"split": {"1": 0.1}, "sticky": STICKY},
+    split={
+        "type": "object",
+        "propertyNames": {"pattern": f"^[0-9]{{1,{_MOST_DIGITS}}}$"},
+        "additionalProperties": _SHARE,
+    },
+    sticky={"type": ["string", "null"]},
+)
+SHADOW = _body({"version": 1, "share": 0.5}, version=_VERSION_OR_NONE, share=_SHARE)
 
 
 def version(body: bytes) -> int:
@@ -57,9 +82,11 @@ def _fields(body: bytes, told: str) -> dict[str, Any]:
 
 
 def _number(value: Any, told: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    # To JSON 2.0 is an integer, too.
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if not whole or isinstance(value, bool):
         raise InvalidRows(f"the body must be {told}")
-    return value
+    return int(value)
 
 
 def _key(key: str, told: str) -> int:

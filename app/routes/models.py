@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from app import wire
 from app.errors import NotFound, NotServed, StoreError
 from app.routes import asked
+from app.routes.described import described
 from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
 from app.store import Manifest, ModelStore, Serving, read_attachment, upkeep
@@ -19,6 +20,13 @@ from app.wire import json_body
 _PUBLIC = ("name", "version", "created", "task", "signature", "methods", "library", "metrics")
 # The first is what a browser gets, and who accepts anything.
 _REPORTS = {"text/html": "report.html", "application/json": "report.json"}
+_REPORT_BODIES = {"text/html": wire.Body({"type": "string"}), wire.JSON: wire.Body({"type": "object"})}
+_SHOWN: wire.Schema = {"type": "object", "required": list(_PUBLIC)}
+_LISTED: wire.Schema = {
+    "type": "object",
+    "properties": {"models": {"type": "array", "items": {"type": "object", "required": ["name", "version", "task"]}}},
+    "required": ["models"],
+}
 # A report shows strangers' column names and categories: whatever is in it must not run, or fetch anything.
 _REPORT_HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
@@ -39,12 +47,14 @@ def _add_public(routes: Blueprint, service: Service) -> None:
     models, keys = service.models, service.keys
 
     @routes.get("")
+    @described("The models that are served", _LISTED)
     def list_models() -> Response:
         keys.require_any(sent_key())
         listed = [_summary(name, models.serving(name), models.manifest(name)) for name in models.names()]
         return as_json({"models": listed})
 
     @routes.get("/<name>")
+    @described("A model: the version that answers, and what of it is served", _SHOWN)
     def show_model(name: str) -> Response:
         keys.require_any(sent_key())
         serving = models.serving(name)
@@ -52,11 +62,13 @@ def _add_public(routes: Blueprint, service: Service) -> None:
         return as_json(_public(models.manifest(name)) | serving.as_dict() | {"refused": refused})
 
     @routes.get("/<name>/versions/<int:version>")
+    @described("A version", _SHOWN)
     def show_version(name: str, version: int) -> Response:
         keys.require_any(sent_key())
         return as_json(_public(models.manifest(name, version)))
 
     @routes.get("/<name>/labels/<label>")
+    @described("The version of a label", _SHOWN)
     def show_labelled(name: str, label: str) -> Response:
         keys.require_any(sent_key())
         return as_json(_public(models.manifest(name, label)))
@@ -67,6 +79,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
     allow_mismatch = service.settings.allow_version_mismatch
 
     @routes.post("/<name>/promote")
+    @described("Let another version answer", access="admin", body=asked.VERSION)
     def promote(name: str) -> Response:
         keys.require("admin", sent_key())
         version = asked.version(read_body())
@@ -74,12 +87,14 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         return _changed(name, lambda: upkeep.promote(catalog, name, version, allow_mismatch=allow_mismatch))
 
     @routes.post("/<name>/rollback")
+    @described("Let the version promoted before answer again", access="admin")
     def rollback(name: str) -> Response:
         keys.require("admin", sent_key())
         models.serving(name)
         return _changed(name, lambda: upkeep.rollback(catalog, name, allow_mismatch=allow_mismatch))
 
     @routes.post("/<name>/labels")
+    @described("Give a version a label, or take it away", access="admin", body=asked.LABEL)
     def label(name: str) -> Response:
         keys.require("admin", sent_key())
         label, version = asked.label(read_body())
@@ -90,6 +105,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         return _changed(name, lambda: catalog.label(name, version, label))
 
     @routes.post("/<name>/split")
+    @described("Divide the requests among versions", access="admin", body=asked.SPLIT)
     def split(name: str) -> Response:
         keys.require("admin", sent_key())
         shares, sticky = asked.split(read_body())
@@ -98,6 +114,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         return _changed(name, lambda: upkeep.split(catalog, name, shares, sticky, allow_mismatch=allow_mismatch))
 
     @routes.post("/<name>/shadow")
+    @described("Let a version answer unseen", access="admin", body=asked.SHADOW)
     def shadow(name: str) -> Response:
         keys.require("admin", sent_key())
         wanted = asked.shadow(read_body())
@@ -106,11 +123,13 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         return _changed(name, lambda: upkeep.shadow(catalog, name, wanted, allow_mismatch=allow_mismatch))
 
     @routes.get("/<name>/versions/<int:version>/manifest")
+    @described("Everything that is known of a version", access="admin")
     def show_manifest(name: str, version: int) -> Response:
         keys.require("admin", sent_key())
         return Response(_stored(catalog, name, version, "manifest.json"), content_type=wire.JSON)
 
     @routes.get("/<name>/versions/<int:version>/report")
+    @described("The report of its training", access="admin", replies=_REPORT_BODIES)
     def show_report(name: str, version: int) -> Response:
         keys.require("admin", sent_key())
         media = request.accept_mimetypes.best_match(_REPORTS, "text/html")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from flask import Blueprint, Response
 
 from app import __version__
 from app.errors import NotFound, Unavailable
+from app.routes.described import described
 from app.routes.predict import as_json
 from app.service import Service
 
@@ -19,16 +22,19 @@ def blueprint(service: Service) -> Blueprint:
 
     @routes.get("/ping")
     @routes.get("/health")
+    @described("Whether a model answers", access="open", errors=(HTTPStatus.NOT_FOUND,))
     def ping() -> Response:
         if not models.ready:
             raise NotFound("no model answers")
         return as_json({"status": "ready"})
 
     @routes.get("/version")
+    @described("The version of the service", {"type": "string"}, "text/plain", access="open")
     def version() -> Response:
         return Response(__version__, content_type="text/plain; charset=utf-8")
 
     @routes.get("/execution-parameters")
+    @described("How SageMaker is to ask", access="open")
     def execution_parameters() -> Response:
         # SageMaker knows no part of a MiB.
         return as_json(
@@ -42,6 +48,7 @@ def blueprint(service: Service) -> Blueprint:
     if settings.aip_health_route is not None:
 
         @routes.get(settings.aip_health_route)
+        @described("Whether a model answers", access="open", errors=(HTTPStatus.SERVICE_UNAVAILABLE,))
         def vertex_health() -> Response:
             if not models.ready:
                 raise Unavailable("no model answers yet")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response
 
-from app import __version__
+from app import __version__, wire
 from app.errors import InvalidRows, NotFound, NotServed, StoreError, Unavailable
+from app.routes.described import OBJECT, described
 from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
 from app.store import ModelStore, upkeep
 from app.wire import json_body, layout
 
+_INDEX = wire.Body({"type": "object", "properties": {"ready": {"type": "boolean"}}}, {"ready": True})
 _EXTENSIONS = ["binary_tensor_data", "model_repository"]
 
 
@@ -29,14 +32,17 @@ def _add_health(routes: Blueprint, service: Service) -> None:
     models = service.models
 
     @routes.get("")
+    @described("What this server speaks", access="open")
     def server() -> Response:
         return as_json({"name": "model-as-a-service", "version": __version__, "extensions": _EXTENSIONS})
 
     @routes.get("/health/live")
+    @described("Whether the service lives", access="open")
     def live() -> Response:
         return as_json({"live": True})
 
     @routes.get("/health/ready")
+    @described("Whether a model answers", access="open", errors=(HTTPStatus.SERVICE_UNAVAILABLE,))
     def ready() -> Response:
         if not models.ready:
             raise Unavailable("no model answers yet")
@@ -45,6 +51,7 @@ def _add_health(routes: Blueprint, service: Service) -> None:
     @routes.get("/models/<name>/ready")
     @routes.get("/models/<name>/versions/<int:version>/ready")
     @routes.get("/models/<name>/labels/<label>/ready")
+    @described("Whether this model answers", access="open", errors=(HTTPStatus.SERVICE_UNAVAILABLE,))
     def model_ready(name: str, version: int | None = None, label: str | None = None) -> Response:
         if not models.answers(name, label or version):
             raise Unavailable(f"model {name!r} does not answer; the service's log says why")
@@ -55,6 +62,7 @@ def _add_metadata(routes: Blueprint, service: Service) -> None:
     models, keys = service.models, service.keys
 
     @routes.get("/models")
+    @described("The models that are served", layout.NAMES)
     def names() -> Response:
         keys.require_any(sent_key())
         return as_json({"models": models.names()})
@@ -62,6 +70,7 @@ def _add_metadata(routes: Blueprint, service: Service) -> None:
     @routes.get("/models/<name>")
     @routes.get("/models/<name>/versions/<int:version>")
     @routes.get("/models/<name>/labels/<label>")
+    @described("The tensors that a model takes and answers")
     def model(name: str, version: int | None = None, label: str | None = None) -> Response:
         keys.require_any(sent_key())
         manifest = models.manifest(name, label or version)
@@ -72,6 +81,7 @@ def _add_repository(routes: Blueprint, service: Service, catalog: ModelStore) ->
     models, keys = service.models, service.keys
 
     @routes.post("/repository/index")
+    @described("The models of the store", {"type": "array", "items": OBJECT}, body=_INDEX, optional=True)
     def index() -> Response:
         keys.require_any(sent_key())
         only_ready = _option(read_body(), "ready")
@@ -79,6 +89,7 @@ def _add_repository(routes: Blueprint, service: Service, catalog: ModelStore) ->
         return as_json([state for state in states if state["state"] == "READY" or not only_ready])
 
     @routes.post("/repository/models/<name>/load")
+    @described("Let a model answer", access="admin")
     def load(name: str) -> Response:
         keys.require("admin", sent_key())
         _change(service, catalog, name, up=True)
@@ -87,6 +98,7 @@ def _add_repository(routes: Blueprint, service: Service, catalog: ModelStore) ->
         return as_json({})
 
     @routes.post("/repository/models/<name>/unload")
+    @described("Let a model answer no more", access="admin")
     def unload(name: str) -> Response:
         keys.require("admin", sent_key())
         _change(service, catalog, name, up=False)

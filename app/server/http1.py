@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 import httptools
 
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"))
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"QUERY"))
 _RTSP = b"RTSP/"
 # RFC 3986, 3.2.2: a name or an address, in brackets where it is of IPv6, and a port.
 _HOST = re.compile(r"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9a-fA-F:.]+\])(?::\d*)?", re.ASCII)

@@ -10,6 +10,8 @@ from app.signature import Outputs, Signature
 from app.wire import arrow_body, csv_body, json_body, mlflow, npy_body, v1, v2
 from app.wire.body import Answer, Decoded, Form
 from app.wire.dialect import Answered, Dialect, Served, Written
+from app.wire.schemas import Body, Described, RowSchemas, row_components
+from app.wire.values import Schema
 
 __all__ = [
     "DIALECTS",
@@ -17,16 +19,22 @@ __all__ = [
     "OWN",
     "Answer",
     "Answered",
+    "Body",
     "Decoded",
+    "Described",
     "Form",
+    "RowSchemas",
+    "Schema",
     "Served",
     "acceptable",
     "decode",
     "decode_texts",
+    "describe_texts",
     "dump",
     "encode",
     "encode_labels",
     "media_type",
+    "row_components",
 ]
 
 JSON = json_body.MEDIA_TYPE
@@ -141,6 +149,23 @@ def _encode_own(answers: Sequence[Answered], form: Form, media: str, served: Ser
     return Written(encode(answer, output, form, media), media)
 
 
+def _describe_own(signature: Signature, method: str, rows: RowSchemas) -> Described:
+    requests = {
+        JSON: json_body.describe_body(signature, rows),
+        csv_body.MEDIA_TYPE: csv_body.describe_body(signature),
+        arrow_body.MEDIA_TYPE: Body({"description": "Columns by name."}),
+    }
+    if npy_body.takes(signature):
+        requests[npy_body.MEDIA_TYPE] = Body({"description": "An array of shape (n, n_features)."})
+    replies = dict.fromkeys(_FORMATS, Body({})) | {JSON: json_body.describe_answer(signature.outputs[method])}
+    return Described(requests, replies)
+
+
+def describe_texts(signature: Signature, rows: RowSchemas) -> Described:
+    """Describe what :func:`decode_texts` reads and what :func:`encode_labels` writes."""
+    return Described({JSON: json_body.describe_body(signature, rows)}, {JSON: json_body.describe_labels()})
+
+
 def _negotiate_mlflow(content_type: str, accept: str) -> str:
     mlflow.media_type(content_type)
     return acceptable(accept, JSON, (JSON, csv_body.MEDIA_TYPE))
@@ -149,9 +174,11 @@ def _negotiate_mlflow(content_type: str, accept: str) -> str:
 # The service's own, and those of other servers, whose clients work with this one.
 OWN = "own"
 DIALECTS = {
-    OWN: Dialect(_negotiate_own, decode, _encode_own),
-    "v1": Dialect(v1.negotiate, v1.decode, v1.encode, v1.error),
-    "v2": Dialect(v2.negotiate, v2.decode, v2.encode, v2.error, v2.LENGTH_HEADER.lower()),
-    "mlflow": Dialect(_negotiate_mlflow, mlflow.decode, mlflow.encode, mlflow.error),
-    "vertex": Dialect(v1.negotiate, v1.decode_vertex, v1.encode, v1.error),
+    OWN: Dialect(_negotiate_own, decode, _encode_own, _describe_own),
+    "v1": Dialect(v1.negotiate, v1.decode, v1.encode, v1.describe, v1.error, v1.ERROR_SCHEMA),
+    "v2": Dialect(v2.negotiate, v2.decode, v2.encode, v2.describe, v2.error, v2.ERROR_SCHEMA, v2.LENGTH_HEADER.lower()),
+    "mlflow": Dialect(
+        _negotiate_mlflow, mlflow.decode, mlflow.encode, mlflow.describe, mlflow.error, mlflow.ERROR_SCHEMA
+    ),
+    "vertex": Dialect(v1.negotiate, v1.decode_vertex, v1.encode, v1.describe_vertex, v1.error, v1.ERROR_SCHEMA),
 }

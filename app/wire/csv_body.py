@@ -15,6 +15,7 @@ from app.signature import Array, Input, Outputs, Signature
 from app.wire import rows
 from app.wire.body import Answer, Decoded, Form
 from app.wire.columns import named_columns
+from app.wire.schemas import Body, example_row
 
 MEDIA_TYPE = "text/csv"
 
@@ -55,6 +56,14 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
         for name, cells in zip(names, zip(*lines, strict=True), strict=True)
     }
     return Decoded(rows.from_columns(signature, columns), Form())
+
+
+def describe_body(signature: Signature) -> Body:
+    """Describe the bodies that :func:`decode` reads, by one with a header and a row."""
+    text = io.StringIO()
+    # A cell that is empty is a missing value.
+    csv.writer(text, lineterminator="\n").writerows([signature.names, example_row(signature)])
+    return Body({"description": "Rows, with a header or by position."}, text.getvalue())
 
 
 def encode(answer: Answer, output: Outputs, form: Form) -> bytes:

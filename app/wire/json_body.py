@@ -13,7 +13,8 @@ from app.signature import Batch, Output, Outputs, Signature
 from app.wire import rows
 from app.wire.body import Answer, Decoded, Form
 from app.wire.rows import Place, by_column, by_row, check_count, pointer_to
-from app.wire.values import describe
+from app.wire.schemas import Body, RowSchemas, answer_schema, answers_schema, example_record, example_row
+from app.wire.values import Schema, describe
 
 MEDIA_TYPE = "application/json"
 
@@ -80,12 +81,12 @@ def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
     document = parse(body)
     if not isinstance(document, dict):
         raise InvalidRows(f"the body must be an object with one of the keys {_KEYS_SHOWN}, not {describe(document)}")
-    if len(document) != 1 or next(iter(document)) not in _DIALECTS:
+    if len(document) != 1 or next(iter(document)) not in _KEYS:
         given = ", ".join(f"{key!r:.80}" for key in list(document)[:5]) or "none"
         raise InvalidRows(f"the body must have exactly one of the keys {_KEYS_SHOWN}; it has {given}")
     ((key, value),) = document.items()
     batch, scalar = read_under(key, value, signature, max_rows, body)
-    return Decoded(batch, Form(_DIALECTS[key][0], scalar=scalar))
+    return Decoded(batch, Form(_KEYS[key].answered, scalar=scalar))
 
 
 def read_under(key: str, value: Any, signature: Signature, max_rows: int, body: bytes) -> tuple[Batch, bool]:
@@ -95,7 +96,50 @@ def read_under(key: str, value: Any, signature: Signature, max_rows: int, body: 
     """
     # Cheaper to see in the bytes than value by value, where a number and a boolean are both numbers to Python.
     no_booleans = b"true" not in body and b"false" not in body
-    return _DIALECTS[key][1](signature, value, key, Known(max_rows, no_booleans))
+    return _KEYS[key].read(signature, value, key, Known(max_rows, no_booleans))
+
+
+def schema_under(key: str, signature: Signature, rows: RowSchemas) -> Schema:
+    """Describe what :func:`read_under` takes under one of the dialects' keys; columns of lists are taken as well."""
+    return _KEYS[key].schema(signature, rows)
+
+
+def describe_body(signature: Signature, rows: RowSchemas) -> Body:
+    """Describe the bodies that :func:`decode` reads."""
+    keys = {key for key in _KEYS if key != "text" or signature.container == "texts"}
+    properties = {key: schema_under(key, signature, rows) for key in _KEYS if key in keys}
+    told = "One of these keys; columns, as {name: [values]} or pandas' to_dict() makes them, stand for rows as well."
+    schema: Schema = {"type": "object", "description": told, "properties": properties}
+    schema |= {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    return Body(schema, example_document(signature))
+
+
+def example_document(signature: Signature) -> dict[str, Any]:
+    """Return a body that asks about one row."""
+    if signature.container == "texts":
+        return {"text": example_row(signature)[0]}
+    if signature.container == "frame":
+        return {"features": [example_record(signature)]}
+    return {"X": [example_row(signature)]}
+
+
+def describe_answer(output: Outputs) -> Body:
+    """Describe what :func:`encode` writes."""
+    value = {"anyOf": [answers_schema(output), answer_schema(output)]}
+    properties: dict[str, Schema] = dict.fromkeys((key.answered for key in _KEYS.values()), value)
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False, "minProperties": 1}
+    classes = _classes(output)
+    if classes is not None:
+        properties["classes"] = {"const": classes}
+        schema |= {"required": ["classes"], "minProperties": 2}
+    return Body(schema)
+
+
+def describe_labels() -> Body:
+    """Describe what :func:`encode_labels` writes."""
+    label: Schema = {"type": "object", "properties": {"label": {}, "score": {"type": ["number", "null"]}}}
+    label |= {"required": ["label", "score"], "additionalProperties": False}
+    return Body({"anyOf": [label, {"type": "array", "items": label}]})
 
 
 def encode(answer: Answer, output: Outputs, form: Form) -> bytes:
@@ -219,14 +263,40 @@ def _read_text(signature: Signature, value: Any, key: str, known: Known) -> Read
     return _read_table(signature, value, key, known)
 
 
-_DIALECTS: dict[str, tuple[str, Callable[[Signature, Any, str, Known], Read]]] = {
-    "X": ("y_pred", _read_table),
-    "x": ("y_pred", _read_table),
-    "features": ("prediction", _read_table),
-    "instances": ("predictions", _read_rows),
-    "inputs": ("outputs", _read_table),
-    "dataframe_split": ("predictions", _read_split),
-    "dataframe_records": ("predictions", _read_rows),
-    "text": ("prediction", _read_text),
+class _Key(NamedTuple):
+    """What may stand under a key of the document: under which key it is answered, its reader, and its schema."""
+
+    answered: str
+    read: Callable[[Signature, Any, str, Known], Read]
+    schema: Callable[[Signature, RowSchemas], Schema]
+
+
+def _table_schema(signature: Signature, rows: RowSchemas) -> Schema:
+    scalars = [rows.record] if len(signature.inputs) == 1 else [rows.row, rows.record]
+    return {"anyOf": [rows.rows, *scalars, *([{"type": "string"}] if signature.container == "texts" else [])]}
+
+
+def _rows_schema(signature: Signature, rows: RowSchemas) -> Schema:
+    return rows.rows
+
+
+def _split_schema(signature: Signature, rows: RowSchemas) -> Schema:
+    properties = {
+        "columns": {"enum": [list(signature.names), None]},
+        "data": {"type": "array", "items": rows.row, "minItems": 1},
+        "index": {},
+    }
+    return {"type": "object", "properties": properties, "required": ["data"], "additionalProperties": False}
+
+
+_KEYS: dict[str, _Key] = {
+    "X": _Key("y_pred", _read_table, _table_schema),
+    "x": _Key("y_pred", _read_table, _table_schema),
+    "features": _Key("prediction", _read_table, _table_schema),
+    "instances": _Key("predictions", _read_rows, _rows_schema),
+    "inputs": _Key("outputs", _read_table, _table_schema),
+    "dataframe_split": _Key("predictions", _read_split, _split_schema),
+    "dataframe_records": _Key("predictions", _read_rows, _rows_schema),
+    "text": _Key("prediction", _read_text, _table_schema),
 }
-_KEYS_SHOWN = ", ".join(f"'{key}'" for key in _DIALECTS)
+_KEYS_SHOWN = ", ".join(f"'{key}'" for key in _KEYS)

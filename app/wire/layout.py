@@ -7,9 +7,16 @@ from typing import Any, NamedTuple
 
 from app.signature import Output, Signature
 from app.wire import tensors
+from app.wire.values import Schema
 
 # The name of the only tensor of a model that takes an array.
 TENSOR = "X"
+# A list of what is served, in either protocol.
+NAMES: Schema = {
+    "type": "object",
+    "properties": {"models": {"type": "array", "items": {"type": "string"}}},
+    "required": ["models"],
+}
 
 
 class OutputTensor(NamedTuple):

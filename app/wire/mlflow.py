@@ -10,11 +10,18 @@ from app.signature import Signature
 from app.wire import csv_body, json_body
 from app.wire.body import Decoded, Form
 from app.wire.dialect import Answered, Served, Written
-from app.wire.v1 import method_of
+from app.wire.schemas import Body, Described, RowSchemas, answers_schema, example_row
+from app.wire.v1 import method_of, method_schema
+from app.wire.values import Schema
 
 _KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _OPTION = "params"
 _TYPES = (json_body.MEDIA_TYPE, csv_body.MEDIA_TYPE)
+ERROR_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+    "required": ["error_code", "message"],
+}
 # MLflow's own names (databricks.proto); any other fault of a client is a BAD_REQUEST.
 _CODES = {
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
@@ -64,6 +71,29 @@ def decode(described: str, body: bytes, signature: Signature, max_rows: int) -> 
     method = method_of(document.get(_OPTION), f"/{_OPTION}")
     batch, _ = json_body.read_under(key, document[key], signature, max_rows, body)
     return Decoded(batch, Form("predictions"), () if method is None else (method,))
+
+
+def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
+    """Describe what :func:`decode` reads, which chooses the method, and what may be answered."""
+    asked = [
+        {
+            "type": "object",
+            "properties": {key: json_body.schema_under(key, signature, rows), _OPTION: method_schema(signature)},
+            "required": [key],
+            "additionalProperties": False,
+        }
+        for key in _KEYS
+    ]
+    split = {"columns": list(signature.names), "data": [example_row(signature)]}
+    answers = {"anyOf": [answers_schema(signature.outputs[each]) for each in signature.methods]}
+    reply = {"type": "object", "properties": {"predictions": answers}, "required": ["predictions"]}
+    return Described(
+        {
+            json_body.MEDIA_TYPE: Body({"oneOf": asked}, {"dataframe_split": split}),
+            csv_body.MEDIA_TYPE: csv_body.describe_body(signature),
+        },
+        {json_body.MEDIA_TYPE: Body(reply), csv_body.MEDIA_TYPE: Body({"type": "string"})},
+    )
 
 
 def encode(answers: Sequence[Answered], form: Form, media: str, served: Served) -> Written:

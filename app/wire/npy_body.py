@@ -21,6 +21,12 @@ _KINDS = "biufcU"
 _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
+def takes(signature: Signature) -> bool:
+    """Tell whether one array holds all columns that a model takes."""
+    kinds = {"number" if column.kind == "integer" else column.kind for column in signature.inputs}
+    return len(kinds) == 1 and "datetime" not in kinds
+
+
 def decode(body: bytes, signature: Signature, max_rows: int) -> Decoded:
     """Read an array of shape (n, n_features), or (n,) for models of one column; numbers are not copied where they fit.
 

@@ -8,8 +8,28 @@ from typing import Any
 
 from app.errors import ServiceError
 from app.wire.json_body import dump
+from app.wire.values import Schema
 
 MEDIA_TYPE = "application/problem+json"
+
+_BAD_PLACE = {
+    "pointer": {"type": "string"},
+    "row": {"type": "integer"},
+    "column": {"type": "string"},
+    "detail": {"type": "string"},
+}
+SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": _BAD_PLACE, "required": ["detail"]}},
+    },
+    "required": ["type", "title", "status", "detail", "request_id"],
+}
 
 
 def of_error(error: ServiceError, request_id: str) -> bytes:

@@ -7,13 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import InvalidRows
-from app.signature import METHODS, Signature
+from app.signature import METHODS, Output, Signature
 from app.wire import json_body, layout
 from app.wire.body import Answer, Decoded
 from app.wire.dialect import Answered, Served, Written
+from app.wire.schemas import (
+    Body,
+    Described,
+    RowSchemas,
+    answer_schema,
+    answers_schema,
+    example_record,
+    example_row,
+)
+from app.wire.values import Schema
 
 # TensorFlow's name of what is asked where no signature is named.
 DEFAULT_SIGNATURE = "serving_default"
+# How an error is written, in Vertex AI's protocol as well.
+ERROR_SCHEMA: Schema = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _ANSWERED = {"instances": "predictions", "inputs": "outputs"}
 _DT = {"FP16": "DT_HALF", "FP32": "DT_FLOAT", "FP64": "DT_DOUBLE", "BYTES": "DT_STRING", "BOOL": "DT_BOOL"}
 
@@ -65,6 +77,41 @@ def _decode(body: bytes, signature: Signature, max_rows: int, option: str) -> De
     return Decoded(batch, Asked(_ANSWERED[key], by_row=key == "instances"), () if method is None else (method,))
 
 
+def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
+    """Describe what :func:`decode` reads, which chooses the method, and what may be answered."""
+    names = [DEFAULT_SIGNATURE, *signature.methods, "", None]
+    return _describe(signature, rows, ("instances", "inputs"), {"signature_name": {"enum": names}})
+
+
+def describe_vertex(signature: Signature, method: str, rows: RowSchemas) -> Described:
+    """Describe what :func:`decode_vertex` reads, which chooses the method, and what may be answered."""
+    return _describe(signature, rows, ("instances",), {"parameters": method_schema(signature)})
+
+
+def _describe(signature: Signature, rows: RowSchemas, keys: Sequence[str], option: dict[str, Schema]) -> Described:
+    asked: list[Schema] = []
+    answered: list[Schema] = []
+    for key in keys:
+        properties = {key: json_body.schema_under(key, signature, rows), **option}
+        asked.append({"type": "object", "properties": properties, "required": [key], "additionalProperties": False})
+        values = [_values_schema(signature, method, by_row=key == "instances") for method in signature.methods]
+        answered.append(
+            {"type": "object", "properties": {_ANSWERED[key]: {"anyOf": values}}, "required": [_ANSWERED[key]]}
+        )
+    frame = signature.container == "frame"
+    row = example_record(signature) if frame else example_row(signature)
+    texts = signature.container == "texts"
+    example = {"instances": row if texts else [row]}
+    return Described(
+        {json_body.MEDIA_TYPE: Body({"oneOf": asked}, example)}, {json_body.MEDIA_TYPE: Body({"anyOf": answered})}
+    )
+
+
+def method_schema(signature: Signature) -> Schema:
+    """Describe the parameters that :func:`method_of` reads."""
+    return {"type": ["object", "null"], "properties": {"method": {"enum": [*signature.methods, None]}}}
+
+
 def method_of(parameters: Any, where: str) -> str | None:
     """Return the method that the parameters of a request name, if they do.
 
@@ -111,6 +158,17 @@ def _values(method: str, answer: Answer, *, by_row: bool) -> Any:
     if not by_row:
         return named
     return [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
+
+
+def _values_schema(signature: Signature, method: str, *, by_row: bool) -> Schema:
+    output = signature.outputs[method]
+    if isinstance(output, Output):
+        return answers_schema(output)
+    names = [tensor.name for tensor in layout.output_tensors(signature, method)]
+    if not by_row:
+        return {"type": "object", "properties": dict(zip(names, map(answers_schema, output), strict=True))}
+    row = {"type": "object", "properties": dict(zip(names, map(answer_schema, output), strict=True))}
+    return {"type": "array", "items": row}
 
 
 def error(status: int, detail: str) -> bytes:

@@ -18,11 +18,14 @@ from app.wire.body import Decoded
 from app.wire.dialect import Answered, Served, Written
 from app.wire.layout import OutputTensor, input_tensors, output_tensors
 from app.wire.rows import Place
+from app.wire.schemas import Body, Described, RowSchemas, example_record, example_row
 from app.wire.tensors import Shape
+from app.wire.values import Schema, value_schema
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
 
+ERROR_SCHEMA: Schema = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _DIGITS = 12
 _NAMES_SHOWN = 20
 
@@ -110,7 +113,7 @@ def _wanted(signature: Signature, requested: Any, *, binary: bool) -> list[tuple
             shown = ", ".join(list(known)[:_NAMES_SHOWN])
             raise InvalidRows(f"{where}: must be an object with the 'name' of an output; this model has {shown}")
         parameters = _parameters_of(output, where)
-        if parameters.get("classification"):
+        if parameters.get("classification") not in (None, 0):
             raise InvalidRows(f"{where}/parameters/classification: is not offered; ask for predict_proba")
         as_binary = _flag(parameters, "binary_data", f"{where}/parameters", default=binary)
         outputs += [(tensor, as_binary) for tensor in known[name]]
@@ -254,6 +257,101 @@ def encode(answers: Sequence[Answered], form: Requested, media: str, served: Ser
     if not raw:
         return Written(head, media)
     return Written(b"".join((head, *raw)), BINARY, {LENGTH_HEADER: str(len(head))})
+
+
+def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
+    """Describe what :func:`decode` reads, which chooses the outputs, and what may be answered.
+
+    Where there are raw bytes, the body is no JSON document, which a schema could describe.
+    """
+    takes = input_tensors(signature)
+    inputs = {
+        "type": "array",
+        "prefixItems": [_tensor_schema(signature, tensor) for tensor in takes],
+        "minItems": len(takes),
+        "maxItems": len(takes),
+    }
+    asked = _object({"inputs": inputs}, id={"type": ["string", "null"]}) | {
+        "description": "As many values in each data as its shape says; no output twice."
+    }
+    asked["properties"]["parameters"] = {
+        "type": ["object", "null"],
+        "properties": {"binary_data_output": {"type": "boolean"}},
+    }
+    tensors_of = [tensor for each in signature.methods for tensor in output_tensors(signature, each)]
+    names = list(dict.fromkeys(name for tensor in tensors_of for name in (tensor.method, tensor.name)))
+    chosen = {
+        "type": ["object", "null"],
+        "properties": {"binary_data": {"type": "boolean"}, "classification": {"enum": [0, False, None]}},
+    }
+    output = _object({"name": {"enum": names}}, parameters=chosen)
+    asked["properties"]["outputs"] = {"type": ["array", "null"], "items": output}
+    return Described(
+        {json_body.MEDIA_TYPE: Body(asked, _example(signature, takes)), BINARY: Body(_BYTES)},
+        {json_body.MEDIA_TYPE: Body(_reply_schema(tensors_of)), BINARY: Body(_BYTES)},
+    )
+
+
+_BYTES: Schema = {"description": f"JSON, of {LENGTH_HEADER} bytes, and raw bytes behind it."}
+
+
+def _object(required: dict[str, Schema], **others: Schema) -> Schema:
+    return {"type": "object", "properties": {**required, **others}, "required": list(required)}
+
+
+def _tensor_schema(signature: Signature, tensor: dict[str, Any]) -> Schema:
+    frame = signature.container == "frame"
+    column = signature.by_name[tensor["name"]] if frame else signature.inputs[0]
+    # Here values are of the datatype; elsewhere an integer column takes fractions.
+    value = value_schema(column) | ({"type": "integer"} if tensor["datatype"].startswith(("INT", "UINT")) else {})
+    rows: Schema = {"type": "integer", "minimum": 1}
+    dimensions = [rows, *({"const": size} for size in tensor["shape"][1:])]
+    raw = ["binary_data_size", "shared_memory_region"]
+    return _object(
+        {
+            "name": {"const": tensor["name"]} if frame else {"type": "string"},
+            "shape": {
+                "type": "array",
+                "prefixItems": dimensions,
+                # Of a single column, the rows may stand without a dimension for it.
+                "minItems": 1 if dimensions[1:] == [{"const": 1}] else len(dimensions),
+                "maxItems": len(dimensions),
+            },
+            "datatype": {"const": tensor["datatype"]},
+            "data": {"type": "array", "items": value, "minItems": max(1, *tensor["shape"])},
+        },
+        parameters={"type": ["object", "null"], "propertyNames": {"not": {"enum": raw}}},
+    )
+
+
+def _example(signature: Signature, takes: list[dict[str, Any]]) -> dict[str, Any]:
+    row = example_row(signature) if signature.container != "frame" else list(example_record(signature).values())
+    wide = len(takes) == 1
+    inputs = [
+        {
+            "name": tensor["name"],
+            "shape": [1, *tensor["shape"][1:]],
+            "datatype": tensor["datatype"],
+            "data": row if wide else [row[index]],
+        }
+        for index, tensor in enumerate(takes)
+    ]
+    return {"inputs": inputs}
+
+
+def _reply_schema(tensors_of: list[OutputTensor]) -> Schema:
+    text: Schema = {"type": "string"}
+    output = _object(
+        {
+            "name": {"enum": [tensor.name for tensor in tensors_of]},
+            "shape": {"type": "array", "items": {"type": "integer"}},
+            "datatype": text,
+        },
+        data={"type": "array"},
+        parameters={"type": "object"},
+    )
+    outputs = {"type": "array", "items": output}
+    return _object({"model_name": text, "model_version": text, "outputs": outputs}, id=text)
 
 
 def error(status: int, detail: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,10 @@ MAX_PLACES = 10
 _SHOWN = 40
 _NUMBERS = {int, float}
 _INT64 = np.iinfo(np.int64)
+_LOCAL_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"
+
+# A JSON Schema (2020-12), as OpenAPI 3.1 holds it.
+Schema = dict[str, Any]
 
 
 class Misfit(Exception):
@@ -38,7 +42,17 @@ def read_column(column: Input, values: Sequence[Any] | Array) -> Array:
     """
     if isinstance(values, np.ndarray) and not (column.kind in ("number", "integer") and values.dtype.kind in "fiu"):
         values = values.tolist()
-    return _READERS[column.kind](column, values)
+    return _KINDS[column.kind].read(column, values)
+
+
+def value_schema(column: Input) -> Schema:
+    """Describe, as JSON Schema, the values that :func:`read_column` takes."""
+    schema = _KINDS[column.kind].schema(column)
+    if not column.nullable:
+        return schema
+    if "enum" in schema:
+        return schema | {"enum": [*schema["enum"], None]}
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _read_number(column: Input, values: Sequence[Any] | Array) -> Array:
@@ -51,6 +65,14 @@ def _read_number(column: Input, values: Sequence[Any] | Array) -> Array:
         )
         return narrowed
     return numbers
+
+
+def _number_schema(column: Input) -> Schema:
+    # What is beyond float64 is refused by the parser, whatever the column is.
+    if column.dtype not in ("float32", "float16"):
+        return {"type": "number"}
+    limit = float(np.finfo(column.dtype).max)
+    return {"type": "number", "minimum": -limit, "maximum": limit}
 
 
 def _read_integer(column: Input, values: Sequence[Any] | Array) -> Array:
@@ -70,6 +92,12 @@ def _read_integer(column: Input, values: Sequence[Any] | Array) -> Array:
     if np.isnan(numbers).any() or (numbers != np.floor(numbers)).any():
         return numbers
     return _fitting(numbers.astype(np.int64), column.dtype)
+
+
+def _integer_schema(column: Input) -> Schema:
+    """Describe an integer column, which takes fractions as well; uint64 alone goes beyond int64."""
+    beyond = np.iinfo(np.uint64).max if column.dtype.lower() == "uint64" else _INT64.max
+    return {"type": "number", "minimum": _INT64.min, "exclusiveMaximum": int(beyond) + 1}
 
 
 def _read_large(column: Input, values: Sequence[Any]) -> Array:
@@ -157,6 +185,12 @@ def _read_datetime(column: Input, values: Sequence[Any] | Array) -> Array:
     return np.array(moments, dtype=f"datetime64[{unit}]")
 
 
+def _datetime_schema(column: Input) -> Schema:
+    if "," in column.dtype:
+        return {"type": "string", "format": "date-time"}
+    return {"type": "string", "anyOf": [{"format": "date"}, {"pattern": _LOCAL_TIME}]}
+
+
 def _moment(value: str | datetime, *, zoned: bool, unit: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -227,12 +261,19 @@ def _objects(values: Sequence[Any] | Array) -> Array:
     return array
 
 
-_READERS: dict[str, Callable[[Input, Sequence[Any] | Array], Array]] = {
-    "number": _read_number,
-    "integer": _read_integer,
-    "boolean": _read_boolean,
-    "text": _read_text,
-    "any": _read_any,
-    "category": _read_category,
-    "datetime": _read_datetime,
+class _Kind(NamedTuple):
+    """How one kind of column is read, and what its values are in JSON."""
+
+    read: Callable[[Input, Sequence[Any] | Array], Array]
+    schema: Callable[[Input], Schema]
+
+
+_KINDS: dict[str, _Kind] = {
+    "number": _Kind(_read_number, _number_schema),
+    "integer": _Kind(_read_integer, _integer_schema),
+    "boolean": _Kind(_read_boolean, lambda _: {"type": "boolean"}),
+    "text": _Kind(_read_text, lambda _: {"type": "string"}),
+    "any": _Kind(_read_any, lambda _: {"type": ["string", "number", "boolean"]}),
+    "category": _Kind(_read_category, lambda column: {"enum": list(column.categories or ())}),
+    "datetime": _Kind(_read_datetime, _datetime_schema),
 }

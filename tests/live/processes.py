@@ -48,6 +48,16 @@ def need(tool: str, *, there: bool | None = None) -> None:
     pytest.skip(f"needs {tool}, which is not here")
 
 
+def install_client(client: str) -> Path:
+    """Have make set up a client's environment, and return its Python; skip the test where that cannot be done."""
+    need("make")
+    made = subprocess.run(
+        ["make", "--no-print-directory", f".clients/{client}/.installed"], cwd=ROOT, capture_output=True, check=False
+    )
+    need(f"client-{client}", there=made.returncode == 0)
+    return ROOT / ".clients" / client / "bin" / "python"
+
+
 def save_constant(store: Path, value: float, *, promote: bool = True) -> Saved:
     """Save the next version of the model `m`, which takes two numbers and answers `value`."""
     rows = np.arange(12.0).reshape(6, 2)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from processes import ROOT, Server, need, start_gunicorn
+from processes import Server, install_client, start_gunicorn
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -84,12 +84,7 @@ def service(request: pytest.FixtureRequest, facts: Path) -> Iterator[Server]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_stock_client_works_unchanged(client: str, service: Server, facts: Path) -> None:
-    need("make")
-    made = subprocess.run(
-        ["make", "--no-print-directory", f".clients/{client}/.installed"], cwd=ROOT, capture_output=True, check=False
-    )
-    need(f"client-{client}", there=made.returncode == 0)
-    python = ROOT / ".clients" / client / "bin" / "python"
+    python = install_client(client)
     calls = Path(__file__).parent / "clients" / f"{client}_calls.py"
     command = [python, "-W", "ignore", calls, f"127.0.0.1:{service.port}", facts]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
