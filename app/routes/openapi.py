@@ -23,6 +23,7 @@ from app.routes.predict import sent_key
 from app.service import CLASSIFY, EXPLAIN, Service
 from app.signature import Signature
 from app.store import Manifest
+from app.store.live import Version
 from app.wire import problem
 
 _TAGS = {
@@ -32,7 +33,9 @@ _TAGS = {
     "mlflow": "MLflow and SageMaker",
     "vertex": "Vertex AI",
 }
-_ADMINISTRATION = "Administration"
+_MODELS, _SERVICE, _ADMINISTRATION = "Models", "Service", "Administration"
+# As they are shown, each with its routes.
+_ORDER = dict.fromkeys([_TAGS[wire.OWN], _MODELS, _SERVICE, _ADMINISTRATION, *_TAGS.values()])
 _SUMMARIES = {
     "predict": "Predict",
     "predict_proba": "The probability of each class",
@@ -115,6 +118,7 @@ def describe(
     return {
         "openapi": "3.1.1",
         "info": {"title": "Model-as-a-Service", "version": __version__, "description": _DESCRIPTION},
+        "tags": [{"name": name} for name in _ORDER],
         "paths": writer.paths,
         "components": {
             "schemas": writer.schemas,
@@ -136,8 +140,8 @@ def _predictions(service: Service, paths: Paths, only: str | None) -> Iterator[t
     for target in paths.rules():
         if "<name>" not in target.route:
             default = _default(service, target.method)
-            if default in names:
-                yield target, models.manifest(default)
+            if default is not None and default in names and (manifest := _manifest(service, default)):
+                yield target, manifest
             continue
         for name, serving in served:
             versions: Iterable[int | str | None] = [None]
@@ -146,7 +150,16 @@ def _predictions(service: Service, paths: Paths, only: str | None) -> Iterator[t
             elif "<label>" in target.route:
                 versions = serving.labels if only else ()
             for version in versions:
-                yield replace(target, model=name, version=version), models.manifest(name, version)
+                if manifest := _manifest(service, name, version):
+                    yield replace(target, model=name, version=version), manifest
+
+
+def _manifest(service: Service, name: str, version: Version = None) -> Manifest | None:
+    """Return what is known of a version; None where its manifest is damaged, which hides no other model."""
+    try:
+        return service.models.manifest(name, version)
+    except ServiceError:
+        return None
 
 
 def _default(service: Service, method: str) -> str | None:
@@ -292,7 +305,7 @@ def _path_of(rule: Rule) -> tuple[str, list[dict[str, Any]]]:
 def _tag_of(path: str, dialect: str) -> str:
     if dialect != wire.OWN:
         return _TAGS[dialect]
-    return "Models" if path.startswith("/models") else "Service"
+    return _MODELS if path.startswith("/models") else _SERVICE
 
 
 def _reference(name: str) -> wire.Schema:
