@@ -34,7 +34,7 @@ def is_closed(path: str) -> bool:
 
 def test_every_route_of_the_app_is_of_the_right_kind(client_of: Callable[..., FlaskClient]) -> None:
     rules = client_of().application.url_map.iter_rules()
-    routes = [(re.sub(r"<(int:)?\w+>", "7", rule.rule), rule.methods or set()) for rule in rules]
+    routes = [(re.sub(r"<(\w+:)?\w+>", "7", rule.rule), rule.methods or set()) for rule in rules]
     assert ("/predict", {"POST", "OPTIONS"}) in routes
     for path, methods in routes:
         tells_much = path == "/metrics" or path.endswith(("/manifest", "/report"))

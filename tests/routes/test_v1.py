@@ -103,7 +103,7 @@ def test_several_outputs_are_named(client: FlaskClient) -> None:
             "no label 'canary'; it has stable",
         ),
         ("/v1/models/iris:explain", b'{"instances":[[1,2,3,4]]}', 404, "ask POST /models/<name>/explain"),
-        ("/v1/models/iris:regress", b"{}", 405, "is not allowed"),
+        ("/v1/models/iris:regress", b"{}", 404, "there is no route"),
     ],
 )
 def test_errors_are_theirs(client: FlaskClient, path: str, body: bytes, status: int, says: str) -> None:
