@@ -40,6 +40,11 @@ class Metric:
     formula: Maker
     is_share: bool = False
 
+    @property
+    def perfect(self) -> float:
+        """The score of a model that is never wrong, where errors count as negative."""
+        return 1.0 if self.higher_is_better else 0.0
+
     def of(self, model: Any, X: Rows, y: Target) -> float:
         """Return the metric of a fitted model on rows; NaN where these rows do not define it.
 

@@ -68,6 +68,7 @@ class Loop:
         self._plan, self._rungs, self._wish, self._journal = plan, rungs, wish, journal
         self._start, self._watcher, self._stop = start, watcher, stop
         self._end = None if wish.seconds is None else began + wish.seconds * (1 - _SHARE_OF_FINALS)
+        self._longest = _LONGEST_TRIAL if wish.seconds is None else wish.seconds * _SHARE_OF_TRIAL
         self._workers: dict[Worker, _Busy | None] = {}
         self._proposals: list[Trial] = []
         # Results that the plan has not learnt yet, by the proposal's number.
@@ -156,22 +157,16 @@ class Loop:
         return Order(trial, known[-1] if known else (), beaten[0].score if beaten else None)
 
     def _too_long(self, trial: Trial) -> Result | None:
-        """Give a trial up that would not end in time, judged by what its candidate took on the rung below."""
-        if self.left is None or trial.rung == 0:
+        """Give a trial up that would not end in time, judged by what its candidate took on the rungs below."""
+        expected = None if self.left is None else self._plan.expected_seconds(trial)
+        if self.left is None or expected is None or expected <= min(self.left, self._longest):
             return None
-        before, now = self._rungs[trial.rung - 1], self._rungs[trial.rung]
-        for result in self._plan.results:
-            if (result.trial.candidate.key, result.trial.rung) == (trial.candidate.key, trial.rung - 1):
-                expected = result.seconds * (now.rows / before.rows) * (now.folds / before.folds)
-                if expected > self.left:
-                    why = f"would take some {expected:.0f} s, and {self.left:.0f} are left"
-                    return Result(trial, (), 0.0, "failed", why)
-        return None
+        why = f"would take some {expected:.0f} s, and {min(self.left, self._longest):.0f} are left"
+        return Result(trial, (), 0.0, "failed", why)
 
     def _collect(self) -> None:
         """Wait a moment for results; end what takes too long."""
         ready = connection.wait([worker.connection for worker in self._workers], _TICK_SECONDS)
-        longest = _LONGEST_TRIAL if self._wish.seconds is None else self._wish.seconds * _SHARE_OF_TRIAL
         for worker, busy in list(self._workers.items()):
             if busy is None:
                 continue
@@ -183,14 +178,14 @@ class Loop:
                     self._workers[worker] = None
                 continue
             taken = time.monotonic() - busy.since
-            if not answered and (taken <= longest or not self._has_finished()):
+            if not answered and (taken <= self._longest or not self._has_finished()):
                 continue
             result: Result | None = worker.answer() if answered else None
             if result is None:
                 worker.stop()
                 del self._workers[worker]
                 self._start_one()
-                why = DIED if answered else f"took longer than {longest:.0f} s"
+                why = DIED if answered else f"took longer than {self._longest:.0f} s"
                 result = Result(self._proposals[busy.number], (), taken, "failed", why)
             else:
                 self._workers[worker] = None

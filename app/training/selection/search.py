@@ -70,7 +70,7 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
     task = _make_task(problem, split, wish)
     offered = spaces(problem, len(split.y_train), wish.metric)
     families = [space.family for space in offered]
-    plan = Plan(offered, len(task.rungs), wish.seed)
+    plan = Plan(offered, task.rungs, wish.metric.perfect, wish.seed)
     asked = {**about, "seed": wish.seed, "objective": wish.metric.name, "rungs": list(map(list, task.rungs))}
     with (
         stop_asked() as stop,

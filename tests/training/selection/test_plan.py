@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from app.training.candidates import Between, Candidate, OneOf, Space
-from app.training.selection.plan import HALVING, Plan, Result, Trial, make_rungs
+from app.training.selection.plan import HALVING, Plan, Result, Rung, Trial, make_rungs
 
 SPACES = [
     Space("good", ({"a": 0.5}, {"a": 0.9}), {"a": Between(0, 1), "b": OneOf(("x", "y"))}),
     Space("bad", ({"a": 0.5},), {"a": Between(0, 1)}),
 ]
+RUNGS = [Rung(2000, 1), Rung(8000, 1), Rung(48_000, 1)]
 Score = Callable[[Trial], float]
 
 
@@ -32,7 +33,7 @@ def played(plan: Plan, trials: int, score: Score = by_family) -> list[Trial]:
 
 
 def test_each_familys_start_comes_before_any_second_start() -> None:
-    assert [trial.candidate for trial in played(Plan(SPACES, 1, seed=0), 3)] == [
+    assert [trial.candidate for trial in played(Plan(SPACES, RUNGS[:1], 1.0, seed=0), 3)] == [
         Candidate("good", {"a": 0.5}),
         Candidate("bad", {"a": 0.5}),
         Candidate("good", {"a": 0.9}),
@@ -40,13 +41,13 @@ def test_each_familys_start_comes_before_any_second_start() -> None:
 
 
 def test_the_same_results_lead_to_the_same_proposals() -> None:
-    first, second, other = (played(Plan(SPACES, 3, seed), 40) for seed in (1, 1, 2))
+    first, second, other = (played(Plan(SPACES, RUNGS[:3], 1.0, seed), 40) for seed in (1, 1, 2))
     assert first == second
     assert first != other
 
 
 def test_one_of_three_goes_on_to_the_next_rung_and_it_is_the_best() -> None:
-    plan = Plan(SPACES, 2, seed=0)
+    plan = Plan(SPACES, RUNGS[:2], 1.0, seed=0)
     played(plan, 60)
     below, above = plan.at_rung(0), plan.at_rung(1)
     gone_on = {result.trial.candidate.key for result in above}
@@ -56,18 +57,38 @@ def test_one_of_three_goes_on_to_the_next_rung_and_it_is_the_best() -> None:
 
 
 def test_the_best_of_each_family_is_tried_on_the_second_rung() -> None:
-    plan = Plan(SPACES, 3, seed=0)
+    plan = Plan(SPACES, RUNGS[:3], 1.0, seed=0)
     played(plan, 40)
     assert {result.trial.candidate.family for result in plan.at_rung(1)} == {"good", "bad"}
 
 
+def test_who_learns_more_from_more_rows_goes_on_first() -> None:
+    spaces = [Space(name, ({},), {}) for name in ("quick", "slow", "dull")]
+    errors = {"quick": (0.08, 0.045), "slow": (0.12, 0.05), "dull": (0.5, 0.5)}
+    plan = Plan(spaces, RUNGS, 1.0, seed=0)
+    trials = played(plan, 7, lambda trial: 1 - (*errors[trial.candidate.family], 0.02)[trial.rung])
+    assert [trial.candidate.family for trial in trials if trial.rung == 2] == ["slow"]
+
+
+def test_how_long_a_trial_takes_is_told_by_the_rungs_below() -> None:
+    plan = Plan(SPACES, RUNGS, 1.0, seed=0)
+    steep, straight = (Candidate("good", {"a": a}) for a in (0.5, 0.9))
+    assert plan.expected_seconds(Trial(steep, 0)) is None
+    for candidate, seconds in ((steep, (1.0, 16.0)), (straight, (1.0, 2.0))):
+        for rung, took in enumerate(seconds):
+            plan.learn(Result(Trial(candidate, rung), (0.5,), took))
+    assert plan.expected_seconds(Trial(steep, 1)) == pytest.approx(4.0)
+    assert plan.expected_seconds(Trial(steep, 2)) == pytest.approx(16 * 6**2)
+    assert plan.expected_seconds(Trial(straight, 2)) == pytest.approx(2 * 6)
+
+
 def test_nothing_is_tried_twice() -> None:
-    trials = played(Plan(SPACES, 3, seed=0), 80)
+    trials = played(Plan(SPACES, RUNGS[:3], 1.0, seed=0), 80)
     assert len({(trial.candidate.key, trial.rung) for trial in trials}) == len(trials)
 
 
 def test_most_draws_are_near_what_is_best() -> None:
-    trials = played(Plan(SPACES, 1, seed=0), 100)
+    trials = played(Plan(SPACES, RUNGS[:1], 1.0, seed=0), 100)
     good = [trial.candidate.settings["a"] for trial in trials if trial.candidate.family == "good"]
     # Drawn from anywhere they would be 0.5 on average.
     assert sum(good) / len(good) > 0.75
@@ -75,7 +96,7 @@ def test_most_draws_are_near_what_is_best() -> None:
 
 
 def test_what_failed_does_not_go_on() -> None:
-    plan = Plan(SPACES[1:], 2, seed=0)
+    plan = Plan(SPACES[1:], RUNGS[:2], 1.0, seed=0)
     trial = plan.propose()
     assert trial is not None
     plan.learn(Result(trial, (), 1.0, "failed", "no"))
@@ -84,7 +105,7 @@ def test_what_failed_does_not_go_on() -> None:
 
 
 def test_it_ends_when_there_is_nothing_new() -> None:
-    plan = Plan([Space("only", ({},), {})], 1, seed=0)
+    plan = Plan([Space("only", ({},), {})], RUNGS[:1], 1.0, seed=0)
     played(plan, 1, lambda trial: 1.0)
     assert plan.propose() is None
 
