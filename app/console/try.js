@@ -1,0 +1,179 @@
+/**
+ * The card in which a model is tried: a form, the live answer beside it, and the same call as code.
+ */
+
+import { hasKey, postJson, send } from "./api.js";
+import { AnswerPanel } from "./answer.js";
+import { card, el } from "./dom.js";
+import { FieldsView, TextView } from "./form.js";
+import { PadView } from "./pad.js";
+import { answerOf, askedInputs, imageOf, pathOf, questionOf, rowsOf, takesText } from "./signature.js";
+import { curlCall, pythonCall } from "./snippets.js";
+
+// A slider tells of dozens of values a second.
+const DEBOUNCE_MS = 120;
+
+/**
+ * Make the cards "Try it" and "Call it".
+ *
+ * @param {Object} model as `GET /models/<name>` tells it.
+ * @param {number|null} version the one that is asked; null for whichever answers.
+ */
+export function tryCards(model, version) {
+  const image = takesText(model.signature) ? null : imageOf(askedInputs(model.signature));
+  const snippets = new Snippets(model, version);
+  const panel = new AnswerPanel(image);
+  const asker = new Asker(model, version, panel, snippets);
+  const views = viewsOf(model.signature, image, () => asker.changed());
+  const form = el("div", { className: "form" });
+  const show = (view) => {
+    form.replaceChildren(...(views.length > 1 ? [tabs(views, view, show)] : []), view.view.element);
+    asker.view = view;
+    asker.changed();
+  };
+  show(views[0]);
+  return [
+    card("try", "Try it", el("div", { className: "try" }, form, panel.element)),
+    card("call", "Call it", ...snippets.elements),
+  ];
+}
+
+/** The ways in which a row can be given, the best one first. */
+function viewsOf(signature, image, changed) {
+  if (takesText(signature)) return [{ name: "Text", view: new TextView(changed), empty: "Write a text to get an answer." }];
+  const fields = () => new FieldsView(askedInputs(signature), changed);
+  const values = { name: "Values", empty: "A field holds no value that can be sent." };
+  if (!image) return [{ ...values, view: fields() }];
+  return [
+    { name: "Draw", view: new PadView(image, changed), empty: "Draw a digit to get an answer." },
+    { ...values, view: fields() },
+  ];
+}
+
+function tabs(views, current, show) {
+  const buttons = views.map((view) => {
+    const button = el("button", { type: "button", "aria-pressed": String(view === current) }, view.name);
+    button.addEventListener("click", () => show(view));
+    return button;
+  });
+  return el("div", { className: "tabs", role: "group", "aria-label": "How to give a row" }, ...buttons);
+}
+
+/** Asks the model after each change; only the answer to the latest question is shown. */
+class Asker {
+  #model;
+  #version;
+  #panel;
+  #snippets;
+  #timer = 0;
+  #asking = new AbortController();
+
+  constructor(model, version, panel, snippets) {
+    this.#model = model;
+    this.#version = version;
+    this.#panel = panel;
+    this.#snippets = snippets;
+  }
+
+  changed() {
+    clearTimeout(this.#timer);
+    this.#asking.abort();
+    const values = this.view.view.values();
+    if (values === null) {
+      this.#panel.wait(this.view.empty);
+      return;
+    }
+    const question = questionOf(this.#model.signature, values);
+    this.#snippets.show(question);
+    this.#timer = setTimeout(() => this.#ask(question), DEBOUNCE_MS);
+  }
+
+  async #ask(question) {
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    try {
+      const answer = await this.#predict(question, signal);
+      await this.#explain(question, answer, signal);
+    } catch (problem) {
+      if (signal.aborted) return;
+      const left = this.view.view.showErrors(problem.errors ?? []);
+      const shownAtFields = problem.errors?.length > 0 && left.length === 0;
+      this.#panel.fail(shownAtFields ? ["The marked input does not fit."] : left.map(told).concat(left.length ? [] : [problem.message]));
+    }
+  }
+
+  async #predict(question, signal) {
+    const [first] = this.#model.methods;
+    const started = performance.now();
+    const response = await send(this.#path(first), { method: "POST", body: JSON.stringify(question), signal });
+    const predicted = await response.json();
+    const took = performance.now() - started;
+    const probable = this.#model.methods.includes("predict_proba")
+      ? await postJson(this.#path("predict_proba"), question, { signal })
+      : null;
+    signal.throwIfAborted();
+    this.view.view.showErrors([]);
+    this.#panel.show(predicted, probable, `Version ${response.headers.get("X-Model-Version")}, in ${took.toFixed(took < 10 ? 1 : 0)} ms`);
+    return answerOf(predicted);
+  }
+
+  async #explain(question, answer, signal) {
+    try {
+      const explanation = await postJson(this.#path("explain"), question, { signal });
+      signal.throwIfAborted();
+      this.#panel.explain(explanation, answer);
+    } catch (problem) {
+      if (signal.aborted || problem.status !== 404) throw problem;
+      this.#panel.cannotExplain(problem.message);
+    }
+  }
+
+  #path(method) {
+    return `${pathOf(this.#model.name, this.#version)}/${method}`;
+  }
+}
+
+function told(error) {
+  return error.column === undefined ? error.detail : `${error.column}: ${error.detail}`;
+}
+
+/** The latest question as code, to copy. */
+class Snippets {
+  #model;
+  #version;
+  #curl = el("code", { id: "curl" });
+  #python = el("code", { id: "python" });
+
+  constructor(model, version) {
+    this.#model = model;
+    this.#version = version;
+    this.elements = [block("From a shell", this.#curl), block("From Python, with maas_client.py", this.#python)];
+  }
+
+  show(question) {
+    const path = `${pathOf(this.#model.name, this.#version)}/${this.#model.methods[0]}`;
+    const root = new URL(".", document.baseURI).href.replace(/\/$/, "");
+    this.#curl.textContent = curlCall(`${root}/${path}`, question, hasKey());
+    this.#python.textContent = pythonCall(root, this.#model.name, this.#version, rowsOf(question), hasKey());
+  }
+}
+
+function block(title, code) {
+  const copy = el("button", { type: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    copy.textContent = (await copied(code)) ? "Copied" : "Selected: press Ctrl+C";
+    setTimeout(() => (copy.textContent = "Copy"), 2000);
+  });
+  return el("div", { className: "snippet" }, el("div", { className: "title" }, el("h3", {}, title), copy), el("pre", { tabIndex: 0 }, code));
+}
+
+/** Copy the text of an element; where a page may not (plain http from elsewhere), select it. */
+async function copied(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(element);
+    return false;
+  }
+}
