@@ -106,19 +106,17 @@ function probabilityBars(labels, probabilities) {
 function explained(explanation, answer, image) {
   const column = Math.max(0, (explanation.classes ?? []).indexOf(answer));
   const of = (value) => (Array.isArray(value) ? value[column] : value);
-  // Asked about a bare text, the service answers without a list around it.
-  const row = (rows) => (Array.isArray(explanation.contributions) ? rows[0] : rows);
-  const named = Object.entries(row(explanation.contributions)).map(([name, value]) => [name, of(value)]);
+  const named = Object.entries(explanation.contributions[0]).map(([name, value]) => [name, of(value)]);
   const told = explanation.class ?? explanation.classes?.[column];
   const output = explanation.output.replace("_", " ");
-  const sum = `From ${shown(of(explanation.base_value))} to ${shown(of(row(explanation.value)))}: the ${output}${
+  const sum = `From ${shown(of(explanation.base_value))} to ${shown(of(explanation.value[0]))}: the ${output}${
     told === undefined ? "" : ` of ${told}`
   }.`;
-  const picture = image && named.length === image.side ** 2;
-  return [
-    picture ? contributionMap(named.map(([, added]) => added), image.side) : contributionBars(named),
-    el("p", { className: "note" }, sum),
-  ];
+  if (image) {
+    const map = contributionMap(named.map(([, added]) => added), image.side);
+    return [map, el("p", { className: "note" }, `${sum} Blue adds to it, orange takes away.`)];
+  }
+  return [contributionBars(named), el("p", { className: "note" }, sum)];
 }
 
 function contributionBars(named) {

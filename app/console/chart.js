@@ -114,7 +114,7 @@ class Chart {
     const lines = this.#series.map((name) => svg("path", { class: `line ${name}`, d: path(points, name, x, y) }));
     const half = svg("path", { class: "grid", d: `M0 ${y(most)}H${WIDTH}M0 ${y(most / 2)}H${WIDTH}M0 ${y(0)}H${WIDTH}` });
     this.#plot.replaceChildren(half, ...lines);
-    this.#most.textContent = this.#format(most);
+    this.#most.textContent = points.length ? this.#format(most) : "";
     const latest = points.at(-1) ?? {};
     const told = this.#series.map((name) => [name, latest[name] == null ? "–" : this.#format(latest[name])]);
     this.#legend.replaceChildren(...told.map(([name, value]) => el("li", { className: name }, `${name} `, el("b", {}, value))));

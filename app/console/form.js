@@ -268,7 +268,7 @@ function textBox(type, id, changed) {
 /** A list of the categories; where others are taken too, with a control for those. */
 function choice(input, id, changed) {
   const values = input.categories;
-  const list = el("select", { id, on: { input: changed } });
+  const list = el("select", { id, on: { change: changed } });
   list.append(...values.map((value, index) => el("option", { value: index }, String(value))));
   const chosen = { elements: [list], named: list };
   chosen.read = () => values[list.value];
@@ -279,7 +279,7 @@ function choice(input, id, changed) {
   const other = controlOf({ ...input, categories: undefined }, `${id}-other`, changed);
   other.named.ariaLabel = `${input.name}, another value`;
   const reveal = () => (other.named.hidden = list.value !== OTHER);
-  list.addEventListener("input", reveal);
+  list.addEventListener("change", reveal);
   reveal();
   return {
     elements: [list, ...other.elements],

@@ -8,6 +8,7 @@ import { rasterise } from "./raster.js";
 const SIZE = 280;
 const PEN = 20;
 const KEY_STEP = 0.05;
+const START = [0.5, 0.2];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP =
   "Draw with the mouse, a finger or a pen. By keyboard: arrow keys move, Space puts the pen down and lifts it, Delete clears.";
@@ -90,7 +91,8 @@ export class PadView {
     for (const type of ["pointerup", "pointercancel"]) on(type, () => (this.#stroke = null));
     on("keydown", (event) => this.#onKey(event));
     on("focus", () => {
-      this.#cursor ??= [0.5, 0.2];
+      // Who came here by keyboard needs to see where the pen is.
+      if (this.#canvas.matches(":focus-visible")) this.#cursor = START;
       this.#draw();
     });
     on("blur", () => {
@@ -108,7 +110,7 @@ export class PadView {
   }
 
   #onKey(event) {
-    this.#cursor ??= [0.5, 0.2];
+    this.#cursor ??= START;
     if (event.key in ARROWS) {
       const [dx, dy] = ARROWS[event.key];
       this.#cursor = [within(this.#cursor[0] + dx * KEY_STEP), within(this.#cursor[1] + dy * KEY_STEP)];

@@ -55,20 +55,19 @@ export function pathOf(name, version) {
 
 /** One row as the body of a request: values by position for arrays, by name for tables. */
 export function questionOf(signature, values) {
-  if (takesText(signature)) return { text: values[0] };
+  if (takesText(signature)) return { text: values };
   if (isPositional(signature)) return { X: [values] };
   return { features: [recordOf(signature, values)] };
 }
 
 /** The rows of a question, as Python's client takes them. */
 export function rowsOf(question) {
-  return question.X ?? question.features ?? [question.text];
+  return question.X ?? question.features ?? question.text;
 }
 
 /** The answer to the one row of a question; of several outputs a list of theirs. */
 export function answerOf(document) {
   const value = document.y_pred ?? document.prediction;
-  if (!Array.isArray(value)) return value;
   return Array.isArray(document.classes?.[0]) ? value.map((output) => output[0]) : value[0];
 }
 

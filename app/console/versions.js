@@ -70,7 +70,7 @@ function rowOf(model, number, admin) {
     const main = manifest.metrics.main;
     metric.textContent = main ? `${main.replaceAll("_", " ")} ${shown(manifest.metrics[main])}` : "";
   });
-  const actions = el("td", { className: "actions" });
+  const actions = el("td");
   if (served) actions.append(el("a", { href: `#/${model.name}/${number}` }, "Try"));
   actions.append(admin.button("Report", (button) => admin.showReport(number, button)));
   if (number !== model.promoted) actions.append(admin.button("Promote", () => admin.promote(number)));

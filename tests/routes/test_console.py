@@ -79,7 +79,16 @@ def test_the_page_needs_no_other_host_and_has_nothing_inline() -> None:
     texts = {path.name: path.read_text(encoding="utf-8") for path in FILES.iterdir()}
     for name, text in texts.items():
         without = text.replace("http://www.w3.org/2000/svg", "")
-        for word in ("http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"):
+        for word in (
+            "http://",
+            "https://",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "localStorage",
+        ):
             assert word not in without, (name, word)
     assert " style=" not in texts["index.html"]
     assert " on" not in texts["index.html"].split("<body>")[0]
@@ -87,7 +96,13 @@ def test_the_page_needs_no_other_host_and_has_nothing_inline() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/console/", "/console/nothing.js", "/console/../routes/console.py", "/console/%2e%2e/settings.py", "/console/a/b"],
+    [
+        "/console/",
+        "/console/nothing.js",
+        "/console/../routes/console.py",
+        "/console/%2e%2e/settings.py",
+        "/console/a/b",
+    ],
 )
 def test_what_is_no_file_of_the_console_is_a_problem(client_of: ClientMaker, path: str) -> None:
     reply = client_of().get(path)
