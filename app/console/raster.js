@@ -9,7 +9,7 @@ const SMALLEST = 0.25;
 
 const PLACEMENTS = {
   // scikit-learn's digits (UCI, NIST's forms) fill their image from edge to edge.
-  8: { margin: 0, radius: 0.8, byMass: false },
+  8: { margin: 0, radius: 0.7, byMass: false },
   // MNIST's are fitted into 20 x 20 pixels, and their centre of mass is put into the middle of 28 x 28.
   28: { margin: 4, radius: 1.2, byMass: true },
 };

@@ -50,7 +50,8 @@ class _File:
         # Kept, but asked for again each time: page and modules of two releases never meet.
         response.headers["Cache-Control"] = "no-cache"
         response.set_etag(self.etag)
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
 
 def blueprint(service: Service) -> Blueprint:

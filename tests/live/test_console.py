@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
 
 from app.keys import add_key
 from app.store import save
@@ -35,6 +36,13 @@ HOSTILE_LABELS = ["<b onclick=ran=1>yes</b>", "no & \"no\" 'no'"]
 REPORT = b"""<!doctype html><title>r</title><style>h1 { color: rgb(1, 2, 3) }</style><h1>What it learnt</h1>
 <img alt="dot" src="data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7">
 <script>parent.parent.ran = 1; document.querySelector("h1").textContent = "ran"</script>"""
+# Small and large, in the middle and in a corner.
+STROKES = {
+    "1": [[(0.4, 0.3), (0.52, 0.18), (0.52, 0.82)]],
+    "2": [[(0.1, 0.2), (0.15, 0.12), (0.25, 0.12), (0.28, 0.22), (0.1, 0.45), (0.3, 0.45)]],
+    "4": [[(0.55, 0.15), (0.3, 0.6), (0.72, 0.6)], [(0.6, 0.4), (0.6, 0.85)]],
+    "7": [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.85)]],
+}
 
 
 def people() -> tuple[pd.DataFrame, pd.Series[str]]:
@@ -77,8 +85,11 @@ def models(folder: Path) -> dict[str, Any]:
         "iris": (LogisticRegression(max_iter=500).fit(X, load_iris().target_names[y]), X),
         "people": (table_model(frame, labels, "age", "port"), frame),
         "hostile": (table_model(hostile, HOSTILE_LABELS * 30, HOSTILE_NUMBER, HOSTILE_COLUMN), hostile),
-        "texts": (make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, ["ham", "spam", "spam", "ham"] * 10), texts),
-        "digits": (MLPClassifier((64,), random_state=0, max_iter=60, tol=0.01).fit(images, digits), images),
+        "texts": (
+            make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, ["ham", "spam", "spam", "ham"] * 10),
+            texts,
+        ),
+        "digits": (SVC(gamma=0.001).fit(images, digits), images),
     }
     for name, (estimator, sample) in made.items():
         save(estimator, sample, name, root=store)
@@ -223,13 +234,12 @@ def test_a_text_is_classified_as_it_is_written(page: Page) -> None:
 
 def test_a_digit_that_is_drawn_is_recognised(page: Page) -> None:
     page.open("digits")
-    page.draw("#pad", [(0.4, 0.3), (0.52, 0.18), (0.52, 0.82)])
-    page.wait_for_text("#answer", "1")
-    page.button("Clear").click()
-    page.wait_for_text("#answer-note", "Draw a digit")
-    page.draw("#pad", [(0.3, 0.2), (0.7, 0.2), (0.45, 0.85)])
-    page.wait_for_text("#answer", "7")
-    page.wait(lambda: page.all("#contributions canvas"), "what each pixel adds is drawn")
+    for digit, strokes in STROKES.items():
+        page.draw("#pad", *strokes)
+        page.wait_for_text("#answer", digit)
+        page.wait(lambda: page.all("#contributions canvas"), "what each pixel adds is drawn")
+        page.button("Clear").click()
+        page.wait_for_text("#answer-note", "Draw a digit")
 
 
 def test_a_digit_can_be_drawn_by_keyboard(page: Page) -> None:
@@ -338,13 +348,16 @@ def test_the_chart_moves_with_the_requests_of_all_workers(page: Page, service: S
             lambda: page.run("return document.querySelector('#chart-rate .line.requests')?.getAttribute('d')"),
             "a line is drawn",
         )
-        page.wait(
-            lambda: float(page.text("#chart-rate .requests b").replace(",", "").replace("–", "0")) > 0,
-            "requests per second are told",
-        )
+        page.wait(lambda: re.search("[1-9]", page.text("#chart-rate .requests b")), "requests per second are told")
     assert load.faults == []
     page.wait(lambda: "ms" in page.text("#chart-latency .p99 b"), "the latency is told")
-    page.wait_for_text("#traffic-counts", f"answered {len(load.answers) + 1:,} requests")
+
+    def counted() -> int:
+        (told,) = re.findall(r"answered ([\d,]+) requests", page.text("#traffic-counts"))
+        return int(told.replace(",", ""))
+
+    # The page itself has asked a few more.
+    page.wait(lambda: len(load.answers) <= counted() <= len(load.answers) + 5, "all requests are counted")
 
 
 def test_it_can_be_used_without_a_mouse(page: Page) -> None:
@@ -459,7 +472,6 @@ def test_a_report_is_shown_with_its_styles_and_runs_nothing(locked: Page, keyed:
         assert locked.find("img").get_property("naturalWidth") == 1
     finally:
         driver.switch_to.default_content()
-    (blocked,) = locked.complaints()
-    assert "Blocked script execution" in blocked
+    assert [line for line in locked.complaints() if "Blocked script execution" not in line] == []
     locked.button("Close", "#report").click()
     assert locked.all("#report iframe") == []

@@ -1,4 +1,4 @@
-"""The address itself: a page for people, a line of JSON for programs; the page's files, and the numbers of its chart."""
+"""The address itself: a page for people, a line of JSON for programs; its files, and the numbers of its chart."""
 
 from __future__ import annotations
 
