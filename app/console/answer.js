@@ -8,6 +8,7 @@ import { answerOf } from "./signature.js";
 
 const MOST_CLASSES = 10;
 const MOST_INPUTS = 12;
+const MOST_VALUES = 24;
 
 export class AnswerPanel {
   #label = el("output", { id: "answer", ariaLive: "polite" });
@@ -50,7 +51,7 @@ export class AnswerPanel {
     this.#errors.replaceChildren();
     this.element.classList.remove("stale");
     const answer = answerOf(predicted);
-    this.#label.textContent = Array.isArray(answer) ? answer.map(shown).join(", ") : shown(answer);
+    this.#label.textContent = Array.isArray(answer) ? listed(answer) : shown(answer);
     this.#label.classList.toggle("long", this.#label.textContent.length > 24);
     this.#note.textContent = by;
     this.#probabilities.replaceChildren(...(probable ? groupsOf(probable) : []));
@@ -78,6 +79,11 @@ export class AnswerPanel {
     this.element.classList.remove("stale");
     for (const part of [this.#errors, this.#probabilities, this.#contributions]) part.replaceChildren();
   }
+}
+
+function listed(values) {
+  const told = values.slice(0, MOST_VALUES).map(shown).join(", ");
+  return values.length > MOST_VALUES ? `${told}, … (${values.length} values)` : told;
 }
 
 /** The probabilities of each output as bars, the most probable first. */

@@ -2,7 +2,8 @@
  * Requests to the service. The API key lives in this module's memory and nowhere else.
  */
 
-const WORTH_RETRYING = [502, 503, 504];
+// Too many at once, a worker that is being replaced, or one that is busy: it passes.
+const WORTH_RETRYING = [429, 502, 503];
 const TRIES = 4;
 
 let key = "";
@@ -53,7 +54,10 @@ export async function send(path, options = {}) {
   }
   if (response.ok) return response;
   const problem = await problemOf(response);
-  if (response.status === 401 && !quiet && (await askForKey(problem.message))) return send(path, options);
+  if (response.status === 401 && !quiet) {
+    const why = key ? `The service refused the key: ${problem.message}.` : "This service asks for an API key.";
+    if (await askForKey(why)) return send(path, options);
+  }
   throw problem;
 }
 

@@ -108,13 +108,14 @@ class Chart {
   }
 
   draw(points, now) {
-    const most = ceiling(Math.max(0, ...points.flatMap((point) => this.#series.map((name) => point[name] ?? 0))));
+    const values = points.flatMap((point) => this.#series.map((name) => point[name] ?? 0));
+    const most = ceiling(Math.max(0, ...values));
     const x = (at) => WIDTH * (1 - (now - at) / WINDOW_SECONDS);
     const y = (value) => HEIGHT - 2 - (HEIGHT - 6) * (value / most);
     const lines = this.#series.map((name) => svg("path", { class: `line ${name}`, d: path(points, name, x, y) }));
     const half = svg("path", { class: "grid", d: `M0 ${y(most)}H${WIDTH}M0 ${y(most / 2)}H${WIDTH}M0 ${y(0)}H${WIDTH}` });
     this.#plot.replaceChildren(half, ...lines);
-    this.#most.textContent = points.length ? this.#format(most) : "";
+    this.#most.textContent = values.some((value) => value > 0) ? this.#format(most) : "";
     const latest = points.at(-1) ?? {};
     const told = this.#series.map((name) => [name, latest[name] == null ? "–" : this.#format(latest[name])]);
     this.#legend.replaceChildren(...told.map(([name, value]) => el("li", { className: name }, `${name} `, el("b", {}, value))));
@@ -139,11 +140,11 @@ function path(points, name, x, y) {
   return steps.join("");
 }
 
-/** The next number of 1, 2, 5, 10, … that is no less. */
+/** The next number of 1, 1.5, 2, 3, 5, 7.5, 10, … that is no less. */
 function ceiling(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].find((step) => step * power >= value) * power;
+  return [1, 1.5, 2, 3, 5, 7.5, 10].find((step) => step * power >= value) * power;
 }
 
 function milliseconds(seconds) {

@@ -143,7 +143,10 @@ function listen() {
     }
   });
   part("model-filter").addEventListener("input", listModels);
-  addEventListener("hashchange", () => showModel());
+  addEventListener("hashchange", () => {
+    scrollTo(0, 0);
+    showModel();
+  });
   part("skip").addEventListener("click", (event) => {
     // The address names a model; it must not name a place of the page instead.
     event.preventDefault();

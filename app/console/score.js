@@ -5,7 +5,7 @@
 import { sendPatiently } from "./api.js";
 import { RecordReader, cellsOf, joined, quoted, unquoted } from "./csv.js";
 import { card, el, shown } from "./dom.js";
-import { askedInputs, pathOf } from "./signature.js";
+import { pathOf } from "./signature.js";
 
 const MOST_RECORDS = 2000;
 const MOST_CHARACTERS = 1_000_000;
@@ -60,19 +60,29 @@ async function showScoring(file, asked, outcome, cancel) {
     });
     outcome.replaceChildren(...resultOf(scored, file.name));
   } catch (fault) {
+    // Another file may have taken the place meanwhile.
+    if (!progress.isConnected) return;
     if (asked.signal.aborted) outcome.replaceChildren(el("p", { className: "note" }, "Stopped."));
     else outcome.replaceChildren(el("p", { className: "error", role: "alert", id: "file-error" }, fault.message));
   }
 }
 
 function resultOf({ blob, rows, leftOut, preview }, name) {
-  const link = el("a", { href: URL.createObjectURL(blob), download: name.replace(/(\.csv)?$/i, ".scored.csv"), className: "button" }, "Download");
+  const save = el("button", { type: "button", className: "primary" }, "Download");
+  save.addEventListener("click", () => download(blob, name.replace(/(\.csv)?$/i, ".scored.csv")));
   const left = leftOut.length
     ? el("p", { className: "note" }, `Not sent, since the model does not know ${leftOut.length > 1 ? "them" : "it"}: ${leftOut.join(", ")}.`)
     : null;
   const lines = preview.map((cells, index) => el("tr", {}, ...cells.map((cell) => el(index ? "td" : "th", {}, cell))));
   const table = el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "The first rows" }, el("table", {}, ...lines));
-  return [el("p", { className: "done" }, el("span", { role: "status" }, `${shown(rows)} rows are scored. `), link), ...(left ? [left] : []), table];
+  return [el("p", { className: "done" }, el("span", { role: "status" }, `${shown(rows)} rows are scored. `), save), ...(left ? [left] : []), table];
+}
+
+function download(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  // A URL keeps its blob alive; the browser has taken hold of the blob by then.
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 /**
@@ -124,7 +134,7 @@ class Scoring {
 
   async take(records) {
     for (const record of records) {
-      this.#columns ??= new Columns(record, askedInputs(this.#asked.model.signature));
+      this.#columns ??= new Columns(record, this.#asked.model.signature.inputs);
       if (this.#columns.header === record) continue;
       this.#columns.check(record, this.rows + this.#waiting.length + 1);
       this.#waiting.push(record);
@@ -153,8 +163,8 @@ class Scoring {
       const path = `${pathOf(model.name, version)}/${method}`;
       response = await sendPatiently(path, { method: "POST", body, type: "text/csv", accept: "text/csv", signal });
     } catch (problem) {
-      // More than the service takes at once: each half is asked for by itself.
-      if (problem.status !== 413 || records.length === 1) throw this.#fault(problem, records);
+      // More than the service takes at once, or answers in time: each half is asked for by itself.
+      if (![413, 504].includes(problem.status) || records.length === 1) throw this.#fault(problem, records);
       const middle = Math.ceil(records.length / 2);
       await this.#score(records.slice(0, middle));
       await this.#score(records.slice(middle));

@@ -12,6 +12,8 @@ import { curlCall, pythonCall } from "./snippets.js";
 
 // A slider tells of dozens of values a second.
 const DEBOUNCE_MS = 120;
+// Explaining may take the service a thousand times as long as answering: it is asked once the form is at rest.
+const REST_MS = 300;
 
 /**
  * Make the cards "Try it" and "Call it".
@@ -118,6 +120,7 @@ class Asker {
   }
 
   async #explain(question, answer, signal) {
+    await rest(signal);
     try {
       const explanation = await postJson(this.#path("explain"), question, { signal });
       signal.throwIfAborted();
@@ -131,6 +134,13 @@ class Asker {
   #path(method) {
     return `${pathOf(this.#model.name, this.#version)}/${method}`;
   }
+}
+
+function rest(signal) {
+  return new Promise((resolve, reject) => {
+    setTimeout(resolve, REST_MS);
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
 }
 
 function told(error) {

@@ -49,9 +49,10 @@ export function versionsCard(model, page) {
   );
 }
 
-/** What the metrics of a version say, the main one first, with its 95 % interval. */
+/** What the metrics of a version say, the main one first, with its 95 % interval; null where there are none. */
 export function metricsList(metrics) {
   const plain = Object.entries(metrics).filter(([, value]) => typeof value === "number");
+  if (!plain.length) return null;
   const ordered = plain.sort(([a], [b]) => (b === metrics.main) - (a === metrics.main)).slice(0, MOST_METRICS);
   return el("dl", { className: "metrics" }, ...ordered.map(([name, value]) => {
     const interval = metrics.intervals?.[name];

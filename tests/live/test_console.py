@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import Page, chromium, literal
-from processes import ROOT, Load, Server, need, save_constant, start_gunicorn
+from processes import ROOT, Load, Server, need, save_constant, start_gunicorn, start_nginx
 from selenium.webdriver.common.keys import Keys
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_iris
@@ -94,6 +94,8 @@ def models(folder: Path) -> dict[str, Any]:
     for name, (estimator, sample) in made.items():
         save(estimator, sample, name, root=store)
     save_constant(store, 1.0)
+    for number in range(6):
+        save(made["iris"][0], X, f"tenant-{number}", root=store)
     return {name: estimator for name, (estimator, _) in made.items()}
 
 
@@ -133,7 +135,11 @@ def page(driver: Any, service: Server) -> Iterator[Page]:
 def test_it_lists_the_models_and_shows_the_one_that_is_linked(page: Page) -> None:
     page.open("iris")
     page.wait_for_text("h1", "iris")
-    assert page.texts(".models b") == ["digits", "hostile", "iris", "m", "people", "texts"]
+    tenants = [f"tenant-{number}" for number in range(6)]
+    assert page.texts(".models b") == ["digits", "hostile", "iris", "m", "people", *tenants, "texts"]
+    page.write("#model-filter", "tenant")
+    page.wait(lambda: page.texts(".models b") == tenants, "the others are left out")
+    page.write("#model-filter", "")
     assert page.text(".models [aria-current]").startswith("iris")
     page.find(".models a[href='#/people']").click()
     page.wait_for_text("h1", "people")
@@ -304,7 +310,7 @@ def test_a_file_comes_back_with_the_answers_beside_its_columns(
     page.open("people").find("#file").send_keys(str(path))
     page.wait_for_text("#file-outcome", "6,000 rows are scored")
     assert "note, survived" in page.text("#file-outcome")
-    page.find("#file-outcome a").click()
+    page.button("Download").click()
     scored = list(csv.reader(io.StringIO(page.downloaded(downloads, "people.scored.csv"), newline="")))
     given = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
     assert [row[:-1] for row in scored] == given
@@ -388,7 +394,8 @@ def test_a_phone_need_not_scroll_sideways(page: Page, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def keyed(folder: Path) -> Iterator[tuple[Server, dict[str, str]]]:
-    """A service with keys, on a store of its own, since versions are promoted there; and a key of each scope."""
+    """A service with keys, on a store of its own, since versions are promoted there; and a user's key and an
+    administrator's."""
     store, keys = folder / "keyed", folder / "keys.json"
     save_constant(store, 1.0)
     save_constant(store, 2.0)
@@ -396,7 +403,7 @@ def keyed(folder: Path) -> Iterator[tuple[Server, dict[str, str]]]:
     rows = np.arange(12.0).reshape(6, 2)
     estimator = LogisticRegression().fit(rows, [0, 1] * 3)
     save(estimator, rows, "reported", root=store, attachments=lambda _: {"report.html": REPORT})
-    made = {scope: add_key(keys, scope, [scope]) for scope in ("predict", "admin")}
+    made = {"predict": add_key(keys, "bob", ["predict"]), "admin": add_key(keys, "ada", ["predict", "admin"])}
     server = start_gunicorn(store, folder, API_KEYS_FILE=str(keys), DEFAULT_MODEL="m")
     server.wait_for("/readyz")
     yield server, made
@@ -416,7 +423,7 @@ def give(page: Page, key: str) -> None:
 
 def test_a_key_is_asked_for_and_kept_nowhere(locked: Page, keyed: Any) -> None:
     locked.open("m")
-    locked.wait_for_text("#key-why", "send an API key")
+    locked.wait_for_text("#key-why", "asks for an API key")
     give(locked, "a wrong one")
     locked.wait_for_text("#key-why", "not known")
     give(locked, keyed[1]["predict"])
@@ -424,12 +431,12 @@ def test_a_key_is_asked_for_and_kept_nowhere(locked: Page, keyed: Any) -> None:
     assert keyed[1]["predict"] not in locked.driver.page_source
     assert "Bearer $MAAS_KEY" in locked.text("#curl")
     locked.driver.refresh()
-    locked.wait_for_text("#key-why", "send an API key")
+    locked.wait_for_text("#key-why", "asks for an API key")
 
 
 def test_without_a_key_it_says_what_is_missing(locked: Page) -> None:
     locked.open("m")
-    locked.wait_for_text("#key-why", "send an API key")
+    locked.wait_for_text("#key-why", "asks for an API key")
     locked.button("Cancel").click()
     locked.wait_for_text("#failure", "send an API key")
     locked.button("Try again").click()
@@ -475,3 +482,21 @@ def test_a_report_is_shown_with_its_styles_and_runs_nothing(locked: Page, keyed:
     assert [line for line in locked.complaints() if "Blocked script execution" not in line] == []
     locked.button("Close", "#report").click()
     assert locked.all("#report iframe") == []
+
+
+def test_behind_nginx_it_is_the_same(locked: Page, keyed: Any, folder: Path) -> None:
+    need("nginx")
+    proxy = start_nginx(folder, f"127.0.0.1:{keyed[0].port}")
+    try:
+        locked.url = proxy.url
+        locked.open("reported")
+        give(locked, keyed[1]["admin"])
+        locked.wait_for_text("#answer-note", "Version 1")
+        locked.wait_for_text("#traffic-counts", "Since")
+        locked.button("Report", "#versions").click()
+        locked.driver.switch_to.frame(locked.find("#report iframe"))
+        locked.driver.switch_to.frame(locked.find("iframe"))
+        assert locked.find("h1").text == "What it learnt"
+        locked.driver.switch_to.default_content()
+    finally:
+        proxy.stop()
