@@ -8,9 +8,10 @@ import { pathOf } from "./signature.js";
 
 const MOST_SHOWN = 12;
 const MOST_METRICS = 8;
-// How often it is looked whether every worker has followed a promotion, which takes up to two seconds.
+// Each worker follows a promotion by itself, within two seconds: it is looked until several looks in a row agree.
 const LOOKS = 12;
 const LOOK_MS = 250;
+const AGREEING = 3;
 
 /**
  * The card of a model's versions.
@@ -165,9 +166,9 @@ class Admin {
   /** Wait until the service follows what was changed, then show it. */
   async #follow(serving) {
     this.#said.textContent = `Version ${serving.promoted} is promoted; the workers are following …`;
-    for (let look = 0; look < LOOKS; look += 1) {
-      const model = await getJson(pathOf(this.#model.name, null));
-      if (model.promoted === serving.promoted && model.version === serving.promoted) break;
+    for (let look = 0, agreed = 0; look < LOOKS && agreed < AGREEING; look += 1) {
+      const { promoted, version } = await getJson(pathOf(this.#model.name, null));
+      agreed = promoted === serving.promoted && version === promoted ? agreed + 1 : 0;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
     await this.#page.reload(`Version ${serving.promoted} is promoted.`);
