@@ -132,7 +132,8 @@ function contributionBars(named) {
     const bar = el("span", { className: added < 0 ? "fill negative" : "fill positive" });
     bar.style.width = `${(50 * Math.abs(added)) / largest}%`;
     const sign = added < 0 ? "−" : "+";
-    return barRow(name, el("span", { className: "bar signed", "aria-hidden": "true" }, bar), sign + shown(Math.abs(added)));
+    const track = el("span", { className: "bar signed", "aria-hidden": "true" }, bar);
+    return barRow(name, track, sign + shown(Math.abs(added)));
   });
   return barList(rows, ordered.length - rows.length, "inputs");
 }

@@ -37,8 +37,8 @@ export function whenKeyIsNeeded(ask) {
  * Send a request; resolves with the response where it succeeded, else rejects with a Problem.
  *
  * @param {string} path relative to the page, so that a proxy may serve it below a path.
- * @param {{method?: string, body?: string, type?: string, accept?: string, signal?: AbortSignal, quiet?: boolean}} options
- *     `quiet` requests never ask the person for a key.
+ * @param {{method?: string, body?: string, type?: string, accept?: string, signal?: AbortSignal,
+ *     quiet?: boolean}} options `quiet` requests never ask the person for a key.
  */
 export async function send(path, options = {}) {
   const { method = "GET", body, type = "application/json", accept = "application/json", signal, quiet } = options;

@@ -52,9 +52,7 @@ export function difference(before, after) {
   const [was, is] = [before.requests, after.requests];
   const count = total(is.statuses) - total(was.statuses);
   if (seconds <= 0 || count < 0) return null;
-  const failed = (statuses) => total(Object.fromEntries(Object.entries(statuses).filter(([status]) => status >= "400")));
-  const earlier = new Map(was.buckets.map(({ le, count }) => [le, count]));
-  const buckets = is.buckets.map(({ le, count }) => ({ le: le === "+Inf" ? Infinity : Number(le), count: count - (earlier.get(le) ?? 0) }));
+  const buckets = bucketsBetween(was.buckets, is.buckets);
   return {
     at: after.at,
     requests: count / seconds,
@@ -63,6 +61,14 @@ export function difference(before, after) {
     p50: quantile(buckets, 0.5),
     p99: quantile(buckets, 0.99),
   };
+}
+
+function bucketsBetween(before, after) {
+  const earlier = new Map(before.map(({ le, count }) => [le, count]));
+  return after.map(({ le, count }) => ({
+    le: le === "+Inf" ? Infinity : Number(le),
+    count: count - (earlier.get(le) ?? 0),
+  }));
 }
 
 /** A quantile of a histogram with cumulative buckets, linear within one, as Prometheus estimates it. */
@@ -80,7 +86,8 @@ function countsOf(stats, name) {
   if (!versions.length) return `Since the start: ${shown(total(stats.requests.statuses))} requests.`;
   const told = versions.map(([version, { requests, rows }]) => {
     const refused = (requests.invalid ?? 0) + (requests.failed ?? 0);
-    return `version ${version} answered ${shown(requests.ok ?? 0)} requests with ${shown(rows)} rows${refused ? `, refused ${shown(refused)}` : ""}`;
+    const answered = `version ${version} answered ${shown(requests.ok ?? 0)} requests with ${shown(rows)} rows`;
+    return refused ? `${answered}, refused ${shown(refused)}` : answered;
   });
   return `Since the start, of ${name}: ${told.join("; ")}.`;
 }
@@ -113,12 +120,13 @@ class Chart {
     const x = (at) => WIDTH * (1 - (now - at) / WINDOW_SECONDS);
     const y = (value) => HEIGHT - 2 - (HEIGHT - 6) * (value / most);
     const lines = this.#series.map((name) => svg("path", { class: `line ${name}`, d: path(points, name, x, y) }));
-    const half = svg("path", { class: "grid", d: `M0 ${y(most)}H${WIDTH}M0 ${y(most / 2)}H${WIDTH}M0 ${y(0)}H${WIDTH}` });
-    this.#plot.replaceChildren(half, ...lines);
+    const levels = [0, most / 2, most].map((value) => `M0 ${y(value)}H${WIDTH}`);
+    this.#plot.replaceChildren(svg("path", { class: "grid", d: levels.join("") }), ...lines);
     this.#most.textContent = values.some((value) => value > 0) ? this.#format(most) : "";
     const latest = points.at(-1) ?? {};
     const told = this.#series.map((name) => [name, latest[name] == null ? "–" : this.#format(latest[name])]);
-    this.#legend.replaceChildren(...told.map(([name, value]) => el("li", { className: name }, `${name} `, el("b", {}, value))));
+    const entries = told.map(([name, value]) => el("li", { className: name }, `${name} `, el("b", {}, value)));
+    this.#legend.replaceChildren(...entries);
     this.#plot.setAttribute("aria-label", `${this.#title}, now: ${told.map((each) => each.join(" ")).join(", ")}`);
   }
 }
@@ -149,6 +157,10 @@ function ceiling(value) {
 
 function milliseconds(seconds) {
   return `${shown(Number((1000 * seconds).toPrecision(3)))} ms`;
+}
+
+function failed(statuses) {
+  return total(Object.fromEntries(Object.entries(statuses).filter(([status]) => status >= "400")));
 }
 
 function total(statuses) {

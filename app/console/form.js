@@ -4,8 +4,8 @@
  */
 
 import { el } from "./dom.js";
-import { kindOf } from "./signature.js";
 import { cellsOf } from "./csv.js";
+import { isNumeric, kindOf } from "./signature.js";
 
 // More fields than this are searched, and filled in by pasting a row.
 const MOST_SHOWN = 40;
@@ -82,7 +82,8 @@ export class FieldsView {
   }
 
   #pasteBox() {
-    const box = el("textarea", { id: "paste", rows: 3, spellcheck: false, placeholder: "5.1, 3.5, …  or  [5.1, 3.5, …]" });
+    const placeholder = "5.1, 3.5, …  or  [5.1, 3.5, …]";
+    const box = el("textarea", { id: "paste", rows: 3, spellcheck: false, placeholder });
     const said = el("p", { className: "note", role: "status" });
     box.addEventListener("input", () => {
       if (box.value.trim() === "") return;
@@ -95,7 +96,8 @@ export class FieldsView {
         said.classList.add("error");
       }
     });
-    return el("div", { className: "paste" }, el("label", { htmlFor: box.id }, "Paste a row, as JSON or CSV"), box, said);
+    const label = el("label", { htmlFor: box.id }, "Paste a row, as JSON or CSV");
+    return el("div", { className: "paste" }, label, box, said);
   }
 
   #fill(values) {
@@ -156,10 +158,9 @@ function csvRow(text, inputs) {
 
 function fromText(cell, input) {
   if (cell === "" || input === undefined) return null;
-  const kind = kindOf(input);
-  if (kind === "boolean") return cell.toLowerCase() === "true";
+  if (kindOf(input) === "boolean") return cell.toLowerCase() === "true";
   const number = Number(cell);
-  return (kind === "number" || kind === "integer") && !Number.isNaN(number) ? number : cell;
+  return isNumeric(input) && !Number.isNaN(number) ? number : cell;
 }
 
 /** One input: its name, a control for its values, a box for "missing" where that is taken, and room for an error. */
@@ -218,13 +219,14 @@ class Field {
 function controlOf(input, id, changed) {
   const kind = kindOf(input);
   if (input.categories) return choice(input, id, changed);
-  if (kind === "number" || kind === "integer") return input.range ? slider(input, id, changed) : numberBox(input, id, changed);
+  if (isNumeric(input)) return input.range ? slider(input, id, changed) : numberBox(input, id, changed);
   if (kind === "boolean") return checkbox(id, changed);
   return textBox(kind === "date" ? "date" : "text", id, changed);
 }
 
 function numberBox(input, id, changed) {
-  const box = el("input", { type: "number", id, step: kindOf(input) === "integer" ? "1" : "any", on: { input: changed } });
+  const step = kindOf(input) === "integer" ? "1" : "any";
+  const box = el("input", { type: "number", id, step, on: { input: changed } });
   return {
     elements: [box],
     named: box,
@@ -235,7 +237,8 @@ function numberBox(input, id, changed) {
 
 function slider(input, id, changed) {
   const [low, high] = input.range;
-  const bar = el("input", { type: "range", min: low, max: high, step: stepOf(input), "aria-label": `${input.name}, slider` });
+  const bar = el("input", { type: "range", min: low, max: high, step: stepOf(input) });
+  bar.ariaLabel = `${input.name}, slider`;
   const number = numberBox(input, id, () => {
     // A number beyond the range is taken too; the slider stays at its end.
     bar.value = number.named.value;
@@ -303,7 +306,7 @@ function firstValue(input) {
   const kind = kindOf(input);
   if (kind === "boolean") return false;
   if (kind === "date") return new Date().toISOString().slice(0, 10);
-  if (kind !== "number" && kind !== "integer") return "";
+  if (!isNumeric(input)) return "";
   if (!input.range) return 0;
   const [low, high] = input.range;
   const step = stepOf(input);

@@ -49,7 +49,8 @@ async function showModel(said = "") {
     if (mine !== reading) return;
     const versions = versionsCard(model, { reload, askForKey });
     versions.querySelector("#versions-status").textContent = said;
-    part("model").replaceChildren(headOf(asked, version), ...tryCards(asked, version), scoreCard(asked, version), versions);
+    const cards = [headOf(asked, version), ...tryCards(asked, version), scoreCard(asked, version), versions];
+    part("model").replaceChildren(...cards);
     document.title = `${name} · Model-as-a-Service`;
   } catch (problem) {
     if (mine === reading) part("model").replaceChildren(failure(problem));
@@ -62,13 +63,19 @@ async function reload(said) {
 
 function headOf(model, version) {
   const which = version === null ? `version ${model.version}` : `version ${version}, asked by its number`;
+  const facts = [taskOf(model), which, `saved ${model.created.slice(0, 10)}`];
+  if (model.library["scikit-learn"]) facts.push(`scikit-learn ${model.library["scikit-learn"]}`);
   return el(
     "section",
     { id: "head", className: "card", "aria-labelledby": "head-title" },
     el("h1", { id: "head-title" }, model.name),
-    el("p", { className: "note" }, `${model.task.replaceAll("-", " ")} · ${which} · saved ${model.created.slice(0, 10)} · scikit-learn ${model.library["scikit-learn"] ?? "–"}`),
+    el("p", { className: "note" }, facts.join(" · ")),
     metricsList(model.metrics),
   );
+}
+
+function taskOf(model) {
+  return model.task.replaceAll("-", " ");
 }
 
 function listModels() {
@@ -76,11 +83,11 @@ function listModels() {
   part("model-filter").hidden = models.length < FILTER_FROM;
   const filter = part("model-filter").value.toLowerCase();
   const shown = models.filter(({ name }) => name.includes(filter));
-  part("model-list").replaceChildren(
-    ...shown.map(({ name, task, version }) =>
-      el("li", {}, el("a", { href: `#/${name}` }, el("b", {}, name), el("span", {}, `${task.replaceAll("-", " ")}, v${version}`))),
-    ),
-  );
+  const links = shown.map((model) => {
+    const told = el("span", {}, `${taskOf(model)}, v${model.version}`);
+    return el("a", { href: `#/${model.name}` }, el("b", {}, model.name), told);
+  });
+  part("model-list").replaceChildren(...links.map((link) => el("li", {}, link)));
   markCurrent(wanted().name);
 }
 
@@ -103,10 +110,11 @@ async function nothingYet() {
 
 function failure(problem) {
   const again = el("button", { type: "button", on: { click: start } }, "Try again");
-  return card("failure", "This cannot be shown", el("p", { className: "error", role: "alert" }, problem.message), el("p", {}, again));
+  const why = el("p", { className: "error", role: "alert" }, problem.message);
+  return card("failure", "This cannot be shown", why, el("p", {}, again));
 }
 
-/** Let the person type in a key; resolves with whether there is one now. Who asks meanwhile waits for the same answer. */
+/** Let the person type in a key; resolves with whether it is there. Who asks meanwhile waits for the same answer. */
 function askForKey(why) {
   askedForKey ??= new Promise((resolve) => {
     const dialog = part("key-dialog");

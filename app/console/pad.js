@@ -11,7 +11,8 @@ const KEY_STEP = 0.05;
 const START = [0.5, 0.2];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP =
-  "Draw with the mouse, a finger or a pen. By keyboard: arrow keys move, Space puts the pen down and lifts it, Delete clears.";
+  "Draw with the mouse, a finger or a pen. By keyboard: arrow keys move, Space puts the pen down and lifts it, " +
+  "Delete clears.";
 
 export class PadView {
   #image;
@@ -38,7 +39,8 @@ export class PadView {
     this.#canvas.ariaLabel = "Drawing pad";
     this.#canvas.setAttribute("aria-describedby", help.id);
     const clear = el("button", { type: "button", id: "pad-clear", on: { click: () => this.clear() } }, "Clear");
-    const seen = el("figure", {}, this.#preview, el("figcaption", {}, `${image.side} × ${image.side}, as the model sees it`));
+    const caption = el("figcaption", {}, `${image.side} × ${image.side}, as the model sees it`);
+    const seen = el("figure", {}, this.#preview, caption);
     this.element = el(
       "div",
       { className: "view pad" },
@@ -154,8 +156,8 @@ export class PadView {
       pen.arc(this.#cursor[0] * SIZE, this.#cursor[1] * SIZE, PEN / 2, 0, 2 * Math.PI);
       pen.stroke();
     }
-    const ink = this.values();
-    drawPixels(this.#preview, ink ? ink.map((value) => [colour("--ink"), value / this.#image.ink]) : []);
+    const [ink, pixels] = [colour("--ink"), this.values() ?? []];
+    drawPixels(this.#preview, pixels.map((value) => [ink, value / this.#image.ink]));
   }
 }
 
@@ -164,7 +166,8 @@ export function contributionMap(values, side) {
   const canvas = el("canvas", { className: "pixels", width: side, height: side, role: "img" });
   canvas.ariaLabel = "What each pixel adds";
   const largest = Math.max(...values.map(Math.abs)) || 1;
-  drawPixels(canvas, values.map((value) => [colour(value < 0 ? "--negative" : "--positive"), Math.abs(value) / largest]));
+  const [negative, positive] = [colour("--negative"), colour("--positive")];
+  drawPixels(canvas, values.map((value) => [value < 0 ? negative : positive, Math.abs(value) / largest]));
   return canvas;
 }
 

@@ -68,8 +68,10 @@ function inked(strokes, side, radius) {
 /** Mark the places within `radius` of the line from `a` to `b`. */
 function mark(marks, fine, a, b, radius) {
   const within = (value) => Math.min(fine - 1, Math.max(0, Math.floor(value * FINE)));
-  for (let row = within(Math.min(a[1], b[1]) - radius); row <= within(Math.max(a[1], b[1]) + radius); row += 1) {
-    for (let column = within(Math.min(a[0], b[0]) - radius); column <= within(Math.max(a[0], b[0]) + radius); column += 1) {
+  const [left, right] = extent([a[0], b[0]]);
+  const [top, bottom] = extent([a[1], b[1]]);
+  for (let row = within(top - radius); row <= within(bottom + radius); row += 1) {
+    for (let column = within(left - radius); column <= within(right + radius); column += 1) {
       const place = [(column + 0.5) / FINE, (row + 0.5) / FINE];
       if (distance(place, a, b) <= radius) marks[row * fine + column] = 1;
     }

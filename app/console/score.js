@@ -30,7 +30,8 @@ export function scoreCard(model, version) {
   const start = async (file) => {
     running.abort();
     running = new AbortController();
-    await showScoring(file, { model, version, method: method.value, signal: running.signal }, outcome, () => running.abort());
+    const asked = { model, version, method: method.value, signal: running.signal };
+    await showScoring(file, asked, outcome, () => running.abort());
     // The same file may be chosen again once it was corrected.
     input.value = "";
   };
@@ -67,15 +68,17 @@ async function showScoring(file, asked, outcome, cancel) {
   }
 }
 
-function resultOf({ blob, rows, leftOut, preview }, name) {
+function resultOf({ blob, rows, leftOut, preview, named }, name) {
   const save = el("button", { type: "button", className: "primary" }, "Download");
   save.addEventListener("click", () => download(blob, name.replace(/(\.csv)?$/i, ".scored.csv")));
-  const left = leftOut.length
-    ? el("p", { className: "note" }, `Not sent, since the model does not know ${leftOut.length > 1 ? "them" : "it"}: ${leftOut.join(", ")}.`)
-    : null;
-  const lines = preview.map((cells, index) => el("tr", {}, ...cells.map((cell) => el(index ? "td" : "th", {}, cell))));
-  const table = el("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "The first rows" }, el("table", {}, ...lines));
-  return [el("p", { className: "done" }, el("span", { role: "status" }, `${shown(rows)} rows are scored. `), save), ...(left ? [left] : []), table];
+  const done = el("p", { className: "done" }, el("span", { role: "status" }, `${shown(rows)} rows are scored. `), save);
+  const left = `Left out, since the model does not know of it: ${leftOut.join(", ")}.`;
+  const lines = preview.map((cells, index) => {
+    return el("tr", {}, ...cells.map((cell) => el(named && index === 0 ? "th" : "td", {}, cell)));
+  });
+  const region = { className: "scroll", tabIndex: 0, role: "region", "aria-label": "The first rows" };
+  const note = el("p", { className: "note" }, leftOut.length ? left : "");
+  return [done, note, el("div", region, el("table", {}, ...lines))];
 }
 
 function download(blob, name) {
@@ -91,7 +94,8 @@ function download(blob, name) {
  * @param {File} file
  * @param {{model: Object, version: number|null, method: string, signal: AbortSignal}} asked
  * @param {function(number, number): void} progressed is told how many bytes are read, and how many rows are answered.
- * @returns {Promise<{blob: Blob, rows: number, leftOut: string[], preview: string[][]}>}
+ * @returns {Promise<{blob: Blob, rows: number, leftOut: string[], preview: string[][], named: boolean}>} `leftOut`
+ *     are the columns that were not sent, `named` whether the first line of `preview` holds names.
  */
 export async function scoreFile(file, asked, progressed) {
   const scoring = new Scoring(asked);
@@ -118,7 +122,7 @@ function decoded(decoder, bytes) {
   }
 }
 
-/** The rows on their way through the service; of each only the text is kept, in blobs that a browser may put on disk. */
+/** The rows on their way through the service; what is answered is kept in blobs, which a browser may put on disk. */
 class Scoring {
   rows = 0;
   #asked;
@@ -152,7 +156,8 @@ class Scoring {
 
   result() {
     const blob = new Blob(this.#parts, { type: "text/csv" });
-    return { blob, rows: this.rows, leftOut: this.#columns.leftOut, preview: this.#preview };
+    const { leftOut, header } = this.#columns;
+    return { blob, rows: this.rows, leftOut, preview: this.#preview, named: header !== null };
   }
 
   async #score(records) {
@@ -211,7 +216,8 @@ class Columns {
 
   check(record, row) {
     if (record.length !== this.#width) {
-      throw new FileFault(`Row ${shown(row)} of the file has ${record.length} cells, and the first line has ${this.#width}.`);
+      const has = `has ${record.length} cells, and the first line has ${this.#width}`;
+      throw new FileFault(`Row ${shown(row)} of the file ${has}.`);
     }
   }
 

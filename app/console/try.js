@@ -2,7 +2,7 @@
  * The card in which a model is tried: a form, the live answer beside it, and the same call as code.
  */
 
-import { hasKey, postJson, send } from "./api.js";
+import { Problem, hasKey, postJson, send } from "./api.js";
 import { AnswerPanel } from "./answer.js";
 import { card, el } from "./dom.js";
 import { FieldsView, TextView } from "./form.js";
@@ -26,43 +26,43 @@ export function tryCards(model, version) {
   const snippets = new Snippets(model, version);
   const panel = new AnswerPanel(image);
   const asker = new Asker(model, version, panel, snippets);
-  const views = viewsOf(model.signature, image, () => asker.changed());
+  const ways = waysToGiveRow(model.signature, image, () => asker.changed());
   const form = el("div", { className: "form" });
-  const show = (view) => {
-    form.replaceChildren(...(views.length > 1 ? [tabs(views, view, show)] : []), view.view.element);
-    asker.view = view;
+  const take = (way) => {
+    form.replaceChildren(...(ways.length > 1 ? [tabs(ways, way, take)] : []), way.view.element);
+    asker.way = way;
     asker.changed();
   };
-  show(views[0]);
+  take(ways[0]);
   return [
     card("try", "Try it", el("div", { className: "try" }, form, panel.element)),
     card("call", "Call it", ...snippets.elements),
   ];
 }
 
-/** The ways in which a row can be given, the best one first. */
-function viewsOf(signature, image, changed) {
-  if (takesText(signature)) return [{ name: "Text", view: new TextView(changed), empty: "Write a text to get an answer." }];
-  const fields = () => new FieldsView(askedInputs(signature), changed);
-  const values = { name: "Values", empty: "A field holds no value that can be sent." };
-  if (!image) return [{ ...values, view: fields() }];
-  return [
-    { name: "Draw", view: new PadView(image, changed), empty: "Draw a digit to get an answer." },
-    { ...values, view: fields() },
-  ];
+/** The ways in which a row can be given, the best one first; `empty` is said where there is nothing to ask. */
+function waysToGiveRow(signature, image, changed) {
+  if (takesText(signature)) {
+    return [{ name: "Text", view: new TextView(changed), empty: "Write a text to get an answer." }];
+  }
+  const fields = new FieldsView(askedInputs(signature), changed);
+  const values = { name: "Values", view: fields, empty: "A field holds no value that can be sent." };
+  if (!image) return [values];
+  return [{ name: "Draw", view: new PadView(image, changed), empty: "Draw a digit to get an answer." }, values];
 }
 
-function tabs(views, current, show) {
-  const buttons = views.map((view) => {
-    const button = el("button", { type: "button", "aria-pressed": String(view === current) }, view.name);
-    button.addEventListener("click", () => show(view));
+function tabs(ways, current, take) {
+  const buttons = ways.map((way) => {
+    const button = el("button", { type: "button", "aria-pressed": String(way === current) }, way.name);
+    button.addEventListener("click", () => take(way));
     return button;
   });
   return el("div", { className: "tabs", role: "group", "aria-label": "How to give a row" }, ...buttons);
 }
 
-/** Asks the model after each change; only the answer to the latest question is shown. */
+/** Asks the model after each change; only the answer to the latest question is shown. `way` is how the row is given. */
 class Asker {
+  way;
   #model;
   #version;
   #panel;
@@ -80,9 +80,9 @@ class Asker {
   changed() {
     clearTimeout(this.#timer);
     this.#asking.abort();
-    const values = this.view.view.values();
+    const values = this.way.view.values();
     if (values === null) {
-      this.#panel.wait(this.view.empty);
+      this.#panel.wait(this.way.empty);
       return;
     }
     const question = questionOf(this.#model.signature, values);
@@ -98,10 +98,16 @@ class Asker {
       await this.#explain(question, answer, signal);
     } catch (problem) {
       if (signal.aborted) return;
-      const left = this.view.view.showErrors(problem.errors ?? []);
-      const shownAtFields = problem.errors?.length > 0 && left.length === 0;
-      this.#panel.fail(shownAtFields ? ["The marked input does not fit."] : left.map(told).concat(left.length ? [] : [problem.message]));
+      if (!(problem instanceof Problem)) throw problem;
+      this.#refused(problem);
     }
+  }
+
+  /** Show errors at the inputs that they point to, and the others beside the answer. */
+  #refused({ errors, message }) {
+    const left = this.way.view.showErrors(errors);
+    if (left.length) this.#panel.fail(left.map(told));
+    else this.#panel.fail([errors.length ? "The marked input does not fit." : message]);
   }
 
   async #predict(question, signal) {
@@ -114,8 +120,9 @@ class Asker {
       ? await postJson(this.#path("predict_proba"), question, { signal })
       : null;
     signal.throwIfAborted();
-    this.view.view.showErrors([]);
-    this.#panel.show(predicted, probable, `Version ${response.headers.get("X-Model-Version")}, in ${took.toFixed(took < 10 ? 1 : 0)} ms`);
+    this.way.view.showErrors([]);
+    const version = response.headers.get("X-Model-Version");
+    this.#panel.show(predicted, probable, `Version ${version}, in ${took.toFixed(took < 10 ? 1 : 0)} ms`);
     return answerOf(predicted);
   }
 
@@ -126,7 +133,8 @@ class Asker {
       signal.throwIfAborted();
       this.#panel.explain(explanation, answer);
     } catch (problem) {
-      if (signal.aborted || problem.status !== 404) throw problem;
+      // The answer stands, whatever becomes of its explanation.
+      if (signal.aborted || !(problem instanceof Problem)) throw problem;
       this.#panel.cannotExplain(problem.message);
     }
   }
@@ -174,7 +182,8 @@ function block(title, code) {
     copy.textContent = (await copied(code)) ? "Copied" : "Selected: press Ctrl+C";
     setTimeout(() => (copy.textContent = "Copy"), 2000);
   });
-  return el("div", { className: "snippet" }, el("div", { className: "title" }, el("h3", {}, title), copy), el("pre", { tabIndex: 0 }, code));
+  const head = el("div", { className: "title" }, el("h3", {}, title), copy);
+  return el("div", { className: "snippet" }, head, el("pre", { tabIndex: 0 }, code));
 }
 
 /** Copy the text of an element; where a page may not (plain http from elsewhere), select it. */

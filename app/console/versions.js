@@ -6,6 +6,7 @@ import { getJson, hasKey, postJson, send } from "./api.js";
 import { card, el, percent, shown } from "./dom.js";
 import { pathOf } from "./signature.js";
 
+const COLUMNS = ["Version", "Served as", "Saved", "Metric", ""];
 const MOST_SHOWN = 12;
 const MOST_METRICS = 8;
 // Each worker follows a promotion by itself, within two seconds: it is looked until several looks in a row agree.
@@ -27,11 +28,13 @@ export function versionsCard(model, page) {
   const table = el(
     "table",
     { className: "versions" },
-    el("thead", {}, el("tr", {}, ...["Version", "Served as", "Saved", "Metric", ""].map((title) => el("th", { scope: "col" }, title)))),
+    el("thead", {}, el("tr", {}, ...COLUMNS.map((title) => el("th", { scope: "col" }, title)))),
     body,
   );
   const numbers = model.versions.toReversed();
-  const showRows = (count) => body.replaceChildren(...numbers.slice(0, count).map((number) => rowOf(model, number, admin)));
+  const showRows = (count) => {
+    body.replaceChildren(...numbers.slice(0, count).map((number) => rowOf(model, number, admin)));
+  };
   showRows(MOST_SHOWN);
   const more = numbers.length > MOST_SHOWN ? el("button", { type: "button" }, `Show all ${numbers.length}`) : null;
   more?.addEventListener("click", () => {
@@ -76,7 +79,8 @@ function rowOf(model, number, admin) {
   if (served) actions.append(el("a", { href: `#/${model.name}/${number}` }, "Try"));
   actions.append(admin.button("Report", (button) => admin.showReport(number, button)));
   if (number !== model.promoted) actions.append(admin.button("Promote", () => admin.promote(number)));
-  return el("tr", {}, el("th", { scope: "row" }, number), el("td", {}, ...badges(model, number)), saved, metric, actions);
+  const roles = el("td", {}, ...badges(model, number));
+  return el("tr", {}, el("th", { scope: "row" }, number), roles, saved, metric, actions);
 }
 
 /** What is told of a version; null where it is not served, and nobody may know. */
@@ -84,7 +88,7 @@ async function describe(model, number, served) {
   if (number === model.version) return model;
   if (!served && !hasKey()) return null;
   try {
-    return await getJson(`models/${model.name}/versions/${number}${served ? "" : "/manifest"}`, { quiet: true });
+    return await getJson(`${pathOf(model.name, number)}${served ? "" : "/manifest"}`, { quiet: true });
   } catch {
     return null;
   }
@@ -101,7 +105,8 @@ function badges(model, number) {
 }
 
 function refusals(model) {
-  const told = Object.entries(model.refused).map(([number, why]) => el("li", {}, `Version ${number} cannot answer: ${why}`));
+  const refused = Object.entries(model.refused);
+  const told = refused.map(([number, why]) => el("li", {}, `Version ${number} cannot answer: ${why}`));
   return told.length ? el("ul", { className: "error plain" }, ...told) : null;
 }
 
@@ -130,7 +135,8 @@ class Admin {
     if (hasKey()) return el("p", { className: "actions" }, this.button("Roll back", () => this.#rollBack()));
     const enter = el("button", { type: "button" }, "Enter an administrator’s key");
     enter.addEventListener("click", async () => {
-      if (await this.#page.askForKey("Promotion, rollback and reports want an administrator’s key.")) await this.#page.reload();
+      const why = "Promotion, rollback and reports want an administrator’s key.";
+      if (await this.#page.askForKey(why)) await this.#page.reload();
     });
     return el("p", { className: "actions" }, enter);
   }
@@ -144,11 +150,13 @@ class Admin {
   }
 
   async showReport(number, button) {
-    const html = await (await send(`models/${this.#model.name}/versions/${number}/report`, { accept: "text/html" })).text();
-    this.#report.replaceChildren(...reportFrame(html, `Report of ${this.#model.name}, version ${number}`, () => {
+    const response = await send(`${pathOf(this.#model.name, number)}/report`, { accept: "text/html" });
+    const close = () => {
       this.#report.replaceChildren();
       button.focus();
-    }));
+    };
+    const title = `Report of ${this.#model.name}, version ${number}`;
+    this.#report.replaceChildren(...reportFrame(await response.text(), title, close));
     this.#report.scrollIntoView({ block: "start" });
   }
 
