@@ -129,7 +129,7 @@ export class TextView {
 }
 
 /** Read a pasted row: a JSON list or object, or a line of CSV, with or without the line of names before it. */
-export function readRow(text, inputs) {
+function readRow(text, inputs) {
   const row = /^\s*[[{]/.test(text) ? jsonRow(text, inputs) : csvRow(text, inputs);
   if (row.length !== inputs.length) throw new Error(`${row.length} values, and ${inputs.length} are needed.`);
   return row;

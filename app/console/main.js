@@ -125,7 +125,7 @@ function askForKey(why) {
       askedForKey = null;
       const typed = part("key-value").value.trim();
       part("key-value").value = "";
-      const given = dialog.returnValue === "given" && typed !== "";
+      const given = dialog.returnValue === "given";
       if (given) setKey(typed);
       part("key").textContent = hasKey() ? "Forget the key" : "Enter a key";
       resolve(given);

@@ -97,7 +97,7 @@ function download(blob, name) {
  * @returns {Promise<{blob: Blob, rows: number, leftOut: string[], preview: string[][], named: boolean}>} `leftOut`
  *     are the columns that were not sent, `named` whether the first line of `preview` holds names.
  */
-export async function scoreFile(file, asked, progressed) {
+async function scoreFile(file, asked, progressed) {
   const scoring = new Scoring(asked);
   const reader = new RecordReader();
   const decoder = new TextDecoder("utf-8", { fatal: true });

@@ -32,6 +32,12 @@ _REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+_ABOUT = {
+    "service": "model-as-a-service",
+    # KServe's client asks here whether the server lives.
+    "status": "alive",
+    "routes": ["POST /predict", "GET /models", "GET /healthz", "GET /readyz", "GET /metrics"],
+}
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,14 @@ def blueprint(service: Service) -> Blueprint:
     """Make ``/``, ``/console/<file>`` and ``/stats``."""
     routes = Blueprint("console", __name__)
     files = _read_files()
+    # Its links are relative to the address itself: it is found there, and nowhere else.
+    page = files.pop(_PAGE)
     predicting = frozenset(target.route for target in Paths(service.settings.aip_predict_route).rules())
 
     @routes.get("/")
     def index() -> Response:
-        page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-        response = files[_PAGE].response() if page else as_json(_ABOUT)
+        wanted = request.accept_mimetypes.best_match(["application/json", "text/html"])
+        response = page.response() if wanted == "text/html" else as_json(_ABOUT)
         response.vary.add("Accept")
         return response
 
@@ -81,14 +89,6 @@ def blueprint(service: Service) -> Blueprint:
         return response
 
     return routes
-
-
-_ABOUT = {
-    "service": "model-as-a-service",
-    # KServe's client asks here whether the server lives.
-    "status": "alive",
-    "routes": ["POST /predict", "GET /models", "GET /healthz", "GET /readyz", "GET /metrics"],
-}
 
 
 def _read_files() -> dict[str, _File]:

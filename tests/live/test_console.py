@@ -366,6 +366,30 @@ def test_the_chart_moves_with_the_requests_of_all_workers(page: Page, service: S
     page.wait(lambda: len(load.answers) <= counted() <= len(load.answers) + 5, "all requests are counted")
 
 
+def test_the_chart_tells_rates_and_quantiles_between_two_looks(page: Page) -> None:
+    def stats(at: float, statuses: dict[str, int], seconds: float, counts: list[int]) -> dict[str, Any]:
+        bounds = ["0.001", "0.01", "+Inf"]
+        buckets = [{"le": le, "count": count} for le, count in zip(bounds, counts, strict=True)]
+        return {"at": at, "requests": {"statuses": statuses, "seconds": seconds, "buckets": buckets}}
+
+    def between(before: dict[str, Any], after: dict[str, Any]) -> Any:
+        return page.run_module("chart.js", f"module.difference({literal(before)}, {literal(after)})")
+
+    page.open("iris").find("#field-0")
+    first = stats(10.0, {"200": 5}, 1.0, [1, 3, 5])
+    second = stats(12.0, {"200": 11, "422": 2}, 1.4, [3, 9, 13])
+    assert between(first, second) == {
+        "at": 12.0,
+        "requests": 4.0,
+        "errors": 1.0,
+        "mean": pytest.approx(0.05),
+        "p50": pytest.approx(0.001 + 0.009 * 2 / 4),
+        "p99": pytest.approx(0.01),
+    }
+    assert between(second, first | {"at": 14.0}) is None, "the service was started anew"
+    assert between(first, first | {"at": 12.0})["p50"] is None, "nothing was answered"
+
+
 def test_it_can_be_used_without_a_mouse(page: Page) -> None:
     page.open("iris").find("#field-3")
     focused = lambda: page.run("return document.activeElement.id")  # noqa: E731
@@ -423,7 +447,7 @@ def give(page: Page, key: str) -> None:
 def test_a_key_is_asked_for_and_kept_nowhere(locked: Page, keyed: Any) -> None:
     locked.open("m")
     locked.wait_for_text("#key-why", "asks for an API key")
-    give(locked, "a wrong one")
+    give(locked, "a-wrong-one")
     locked.wait_for_text("#key-why", "not known")
     give(locked, keyed[1]["predict"])
     locked.wait_for_text("h1", "m")
