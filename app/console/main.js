@@ -28,12 +28,20 @@ async function start() {
   try {
     models = (await getJson("models")).models;
     listModels();
-    await showModel();
+    await openModel();
   } catch (problem) {
     part("model").replaceChildren(failure(problem));
   }
 }
 
+/** Show the wanted model from its top, and its place in the list. */
+async function openModel() {
+  scrollTo(0, 0);
+  await showModel();
+  part("model-list").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+}
+
+/** Show the wanted model anew; `said` is the outcome of what an administrator did. */
 async function showModel(said = "") {
   const { name, version } = wanted();
   markCurrent(name);
@@ -47,7 +55,7 @@ async function showModel(said = "") {
     const model = await getJson(pathOf(name, null));
     const asked = version === null ? model : { ...model, ...(await getJson(pathOf(name, version))) };
     if (mine !== reading) return;
-    const versions = versionsCard(model, { reload, askForKey });
+    const versions = versionsCard(model, { reload: showModel, askForKey });
     versions.querySelector("#versions-status").textContent = said;
     const cards = [headOf(asked, version), ...tryCards(asked, version), scoreCard(asked, version), versions];
     part("model").replaceChildren(...cards);
@@ -55,10 +63,6 @@ async function showModel(said = "") {
   } catch (problem) {
     if (mine === reading) part("model").replaceChildren(failure(problem));
   }
-}
-
-async function reload(said) {
-  await showModel(said);
 }
 
 function headOf(model, version) {
@@ -151,10 +155,7 @@ function listen() {
     }
   });
   part("model-filter").addEventListener("input", listModels);
-  addEventListener("hashchange", () => {
-    scrollTo(0, 0);
-    showModel();
-  });
+  addEventListener("hashchange", openModel);
   part("skip").addEventListener("click", (event) => {
     // The address names a model; it must not name a place of the page instead.
     event.preventDefault();
