@@ -41,7 +41,7 @@ train: $(VENV)/.installed ## train a model: make train ARGS="--data my.csv --tar
 test: $(VENV)/.installed-dev ## run the tests, but for the live ones
 	$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/live tests $(ARGS)
 
-test-live: $(VENV)/.installed-dev ## run the tests that start real gunicorn, nginx and containers
+test-live: $(VENV)/.installed-dev ## run the tests that start real gunicorn, nginx, browsers and containers
 	$(BIN)/python -m pytest tests/live $(ARGS)
 
 # An environment of its own: the libraries of Hugging Face models are large, and nothing else needs them.

@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     from app.keys import ApiKeys
     from app.monitor.metrics import Metrics
     from app.paths import Paths
-    from app.routes import docs, exchange, health, models, openapi, platforms, predict, v1, v2
+    from app.routes import console, docs, exchange, health, models, openapi, platforms, predict, v1, v2
     from app.server.pool import PredictionPool
     from app.service import Service
     from app.settings import Settings
@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     app.register_blueprint(v1.blueprint(service))
     app.register_blueprint(models.blueprint(service, catalog))
     app.register_blueprint(health.blueprint(service))
+    app.register_blueprint(console.blueprint(service, paths))
     app.register_blueprint(openapi.blueprint(service, paths))
     app.register_blueprint(docs.blueprint())
 

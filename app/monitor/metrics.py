@@ -10,7 +10,7 @@ import bisect
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from app.monitor.totals import totals
 from app.monitor.versions import Series, VersionCounters
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -216,12 +217,21 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text format."""
+        registries = (self._of_all_workers(), _registry_of(self._versions), _registry_of(_Processes()))
+        return b"".join(map(generate_latest, registries))
+
+    def totals(self, routes: Container[str]) -> dict[str, Any]:
+        """Return what all workers have counted of requests to `routes`, in few numbers: see :func:`totals.totals`."""
+        return totals(self._of_all_workers().collect(), self._versions.summed(), routes)
+
+    def _of_all_workers(self) -> CollectorRegistry:
+        """Return the registry of what all workers have counted, whatever this one gathered included."""
         self.flush()
-        registry = self._registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return b"".join(map(generate_latest, (registry, _registry_of(self._versions), _registry_of(_Processes()))))
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
 
 
 def worker_ended(pid: int) -> None:

@@ -96,6 +96,17 @@ class VersionCounters(Collector):
             "The share of the requests that name no version which a version of a split gets; 0 where it cannot answer.",
             labels=["model", "version"],
         )
+        for (name, model, version, labels), value in sorted(self.summed().items()):
+            families[name].add_metric([model, str(version), *labels], value)
+        with self._lock:
+            for (model, version), share in self._shares.items():
+                if version in self._answering.get(model, ()):
+                    shares.add_metric([model, str(version)], share)
+        yield from families.values()
+        yield shares
+
+    def summed(self) -> dict[Series, float]:
+        """Return the counters of all workers, added up."""
         with self._lock:
             summed = dict(self._counted)
             others = self._folder.glob("versions_*.json") if self._folder else []
@@ -103,15 +114,7 @@ class VersionCounters(Collector):
                 if path != self._file():
                     for series, value in self._read(path).items():
                         summed[series] = summed.get(series, 0.0) + value
-            for series, value in sorted(summed.items()):
-                name, model, version, labels = series
-                if self._is_known(series):
-                    families[name].add_metric([model, str(version), *labels], value)
-            for (model, version), share in self._shares.items():
-                if version in self._answering.get(model, ()):
-                    shares.add_metric([model, str(version)], share)
-        yield from families.values()
-        yield shares
+            return {series: value for series, value in summed.items() if self._is_known(series)}
 
     def _is_known(self, series: Series) -> bool:
         return series[2] in self._answering.get(series[1], ())

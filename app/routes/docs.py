@@ -25,11 +25,13 @@ def blueprint() -> Blueprint:
     """Make the page and what it is made of."""
     routes = Blueprint("docs", __name__)
     files = {path.name: StaticFile.read(path, _POLICY) for path in [*_FOLDER.iterdir(), *_swagger_files()]}
+    # Its links are relative to /docs: it is found there, and nowhere else.
+    index = files.pop(_PAGE)
 
     @routes.get("/docs")
     @described("This description, to read and to try", {"type": "string"}, "text/html", access="open")
     def page() -> Response:
-        return files[_PAGE].response()
+        return index.response()
 
     @routes.get("/docs/<file>")
     def asset(file: str) -> Response:

@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz``, ``/metrics`` and the address itself."""
+"""``/healthz``, ``/readyz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -37,17 +37,5 @@ def blueprint(service: Service) -> Blueprint:
     def exposition() -> Response:
         service.keys.require_any(sent_key())
         return Response(service.metrics.exposition(), content_type=metrics.CONTENT_TYPE)
-
-    @routes.get("/")
-    @described("What this is", access="open")
-    def index() -> Response:
-        return as_json(
-            {
-                "service": "model-as-a-service",
-                # KServe's client asks here whether the server lives.
-                "status": "alive",
-                "routes": ["POST /predict", "GET /models", "GET /healthz", "GET /readyz", "GET /metrics"],
-            }
-        )
 
     return routes

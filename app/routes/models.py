@@ -38,12 +38,12 @@ _REPORT_HEADERS = {
 def blueprint(service: Service, catalog: ModelStore) -> Blueprint:
     """Make the routes below ``/models`` that do not predict."""
     routes = Blueprint("models", __name__, url_prefix="/models")
-    _add_public(routes, service)
+    _add_public(routes, service, catalog)
     _add_admin(routes, service, catalog)
     return routes
 
 
-def _add_public(routes: Blueprint, service: Service) -> None:
+def _add_public(routes: Blueprint, service: Service, catalog: ModelStore) -> None:
     models, keys = service.models, service.keys
 
     @routes.get("")
@@ -59,7 +59,8 @@ def _add_public(routes: Blueprint, service: Service) -> None:
         keys.require_any(sent_key())
         serving = models.serving(name)
         refused = {str(version): why for version, why in models.refused(name).items()}
-        return as_json(_public(models.manifest(name)) | serving.as_dict() | {"refused": refused})
+        more = {"refused": refused, "versions": catalog.versions(name)}
+        return as_json(_public(models.manifest(name)) | serving.as_dict() | more)
 
     @routes.get("/<name>/versions/<int:version>")
     @described("A version", _SHOWN)

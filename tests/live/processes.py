@@ -28,7 +28,7 @@ PATIENCE = 30.0
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+def wait_until(condition: Callable[[], T], what: object, patience: float = PATIENCE) -> T:
     """Return the first true value of `condition`; fail the test with `what` where none comes."""
     end = time.monotonic() + patience
     while True:

@@ -53,6 +53,11 @@ def test_the_list_names_what_is_served(client: FlaskClient, admin: dict[str, Any
     }
 
 
+def test_a_model_names_all_its_versions_served_or_not(client: FlaskClient, admin: dict[str, Any]) -> None:
+    shown = client.get("/models/iris", headers=admin["user"]).json
+    assert (shown["versions"], shown["served"]) == ([1, 2, 3], [2, 1])
+
+
 def test_a_version_shows_its_signature_and_metrics_but_no_data(client: FlaskClient, admin: dict[str, Any]) -> None:
     shown = client.get("/models/iris/versions/1", headers=admin["user"]).json
     assert shown["signature"]["inputs"][0] == {

@@ -107,7 +107,7 @@ def test_every_route_says_what_it_is(serve: ClientMaker) -> None:
         if operation_of(app.view_functions[rule.endpoint]) is None and not rule.endpoint.startswith("predict.")
     }
     # What the pages are made of is no part of the service's interface.
-    assert silent == {"/docs/<file>"}
+    assert silent == {"/docs/<file>", "/console/<file>"}
     described = description(client, "?model=model")["paths"]
     assert {"/models/{name}/promote", "/models/model/versions/1/predict", "/predict", "/v2/models/model/infer"} <= set(
         described
