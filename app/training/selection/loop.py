@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection
 from typing import Any, NamedTuple
@@ -28,6 +28,8 @@ _SHARE_OF_FINALS = 0.25
 # One trial may take at most this share of the budget, or without a budget so many seconds.
 _SHARE_OF_TRIAL = 0.34
 _LONGEST_TRIAL = 3600.0
+# What every trial may take: with a short budget, its part would end what has hardly begun.
+_SHORTEST_TRIAL = 5.0
 # So many failures without a single success end a search whose budget is used up.
 _ENOUGH_TO_DESPAIR = 3
 _TICK_SECONDS = 0.25
@@ -38,6 +40,17 @@ class _Busy(NamedTuple):
 
     number: int | None
     since: float
+
+
+def longest_trial(rungs: Sequence[Rung], rung: int, budget: float | None) -> float:
+    """Return how many seconds a trial may take; on part of the rows, no more than their part of the budget.
+
+    What takes longer than that would not be fitted on all rows within the whole of it.
+    """
+    if budget is None:
+        return _LONGEST_TRIAL
+    part = rungs[rung].rows / rungs[-1].rows
+    return max(_SHORTEST_TRIAL, budget * min(part, _SHARE_OF_TRIAL))
 
 
 class Loop:
@@ -68,7 +81,6 @@ class Loop:
         self._plan, self._rungs, self._wish, self._journal = plan, rungs, wish, journal
         self._start, self._watcher, self._stop = start, watcher, stop
         self._end = None if wish.seconds is None else began + wish.seconds * (1 - _SHARE_OF_FINALS)
-        self._longest = _LONGEST_TRIAL if wish.seconds is None else wish.seconds * _SHARE_OF_TRIAL
         self._workers: dict[Worker, _Busy | None] = {}
         self._proposals: list[Trial] = []
         # Results that the plan has not learnt yet, by the proposal's number.
@@ -158,11 +170,13 @@ class Loop:
 
     def _too_long(self, trial: Trial) -> Result | None:
         """Give a trial up that would not end in time, judged by what its candidate took on the rungs below."""
-        expected = None if self.left is None else self._plan.expected_seconds(trial)
-        if self.left is None or expected is None or expected <= min(self.left, self._longest):
+        expected = self._plan.expected_seconds(trial)
+        if self.left is None or expected is None:
             return None
-        why = f"would take some {expected:.0f} s, and {min(self.left, self._longest):.0f} are left"
-        return Result(trial, (), 0.0, "failed", why)
+        most = min(self.left, longest_trial(self._rungs, trial.rung, self._wish.seconds))
+        if expected <= most:
+            return None
+        return Result(trial, (), 0.0, "failed", f"would take some {expected:.0f} s, and {most:.0f} are left")
 
     def _collect(self) -> None:
         """Wait a moment for results; end what takes too long."""
@@ -178,14 +192,15 @@ class Loop:
                     self._workers[worker] = None
                 continue
             taken = time.monotonic() - busy.since
-            if not answered and (taken <= self._longest or not self._has_finished()):
+            longest = longest_trial(self._rungs, self._proposals[busy.number].rung, self._wish.seconds)
+            if not answered and (taken <= longest or not self._has_finished()):
                 continue
             result: Result | None = worker.answer() if answered else None
             if result is None:
                 worker.stop()
                 del self._workers[worker]
                 self._start_one()
-                why = DIED if answered else f"took longer than {self._longest:.0f} s"
+                why = DIED if answered else f"took longer than {longest:.0f} s"
                 result = Result(self._proposals[busy.number], (), taken, "failed", why)
             else:
                 self._workers[worker] = None
