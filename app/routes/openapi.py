@@ -118,7 +118,7 @@ def describe(
     return {
         "openapi": "3.1.1",
         "info": {"title": "Model-as-a-Service", "version": __version__, "description": _DESCRIPTION},
-        "tags": [{"name": name} for name in _ORDER],
+        "tags": [{"name": name} for name in _ORDER if name in writer.tags],
         "paths": writer.paths,
         "components": {
             "schemas": writer.schemas,
@@ -177,6 +177,7 @@ class _Writer:
     paths: dict[str, dict[str, Any]] = field(default_factory=dict)
     schemas: dict[str, wire.Schema] = field(default_factory=dict)
     responses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
 
     def add_route(self, rule: Rule, operation: Operation, dialect: str) -> None:
         """Add a route that does not predict, from what was said beside it."""
@@ -249,6 +250,7 @@ class _Writer:
         responses: dict[str, Any] = {"200": {"description": "The answer.", "headers": references, "content": content}}
         for status in sorted({*operation.errors, *self._errors_of(operation.access)}):
             responses[str(int(status))] = self._error(status, dialect)
+        self.tags.add(tag)
         told: dict[str, Any] = {"summary": operation.summary, "tags": [tag], "responses": responses}
         if operation.access == "admin" or (operation.access == "key" and not self.is_open):
             told["security"] = _SECURITY

@@ -529,3 +529,21 @@ def test_behind_nginx_it_is_the_same(locked: Page, keyed: Any, folder: Path) -> 
         locked.driver.switch_to.default_content()
     finally:
         proxy.stop()
+
+
+def test_the_description_can_be_tried(page: Page) -> None:
+    page.driver.get(f"{page.url}/docs")
+    page.find(".opblock-post .opblock-summary-control").click()
+    page.button("Execute", ".opblock-post").click()
+    page.wait_for_text(".live-responses-table tbody .response-col_status", "200")
+    assert "x-model-name: iris" in page.text(".live-responses-table")
+
+
+def test_one_models_description_is_shown_with_a_key_that_is_kept_nowhere(locked: Page, keyed: Any) -> None:
+    locked.driver.get(f"{locked.url}/docs?model=m")
+    locked.wait_for_text("#note", "send an API key")
+    locked.write("#key", keyed[1]["predict"] + Keys.ENTER)
+    locked.wait(lambda: "/models/m/versions/2/predict" in locked.text("#description"), "its versions are described")
+    locked.find(".opblock-post .opblock-summary-control").click()
+    locked.button("Execute", ".opblock-post").click()
+    locked.wait_for_text(".live-responses-table tbody .response-col_status", "200")

@@ -25,8 +25,9 @@ async function fetched(path) {
   }
 }
 
-/** Let the models be chosen from that the service has. */
+/** Let the models be chosen from that the service has; without them, the one that the address names. */
 async function listModels(chosen) {
+  if (chosen && model.value !== chosen) model.add(new Option(chosen, chosen, false, true));
   const listed = await fetched("models");
   if (!listed) return;
   const options = listed.models.map(({ name }) => new Option(name, name, false, name === chosen));
