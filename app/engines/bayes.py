@@ -42,9 +42,11 @@ def _complement(estimator: Any) -> tuple[Array, Array, float | None]:
 
 
 def _bernoulli(estimator: Any) -> tuple[Array, Array, float | None]:
-    absent = np.log(1 - np.exp(estimator.feature_log_prob_))
-    shift = estimator.class_log_prior_ + absent.sum(axis=1)
-    return estimator.feature_log_prob_ - absent, shift, estimator.binarize
+    present = estimator.feature_log_prob_
+    # Without smoothing, a term may be certain, or certainly absent.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        absent = np.log(1 - np.exp(present))
+        return present - absent, estimator.class_log_prior_ + absent.sum(axis=1), estimator.binarize
 
 
 _READERS = {"MultinomialNB": _multinomial, "ComplementNB": _complement, "BernoulliNB": _bernoulli}
@@ -55,7 +57,8 @@ def kernels(state: Mapping[str, Any], likelihoods: Scores) -> dict[str, Kernel]:
 
     def logs(X: Any) -> Array:
         joint = likelihoods(X)
-        return np.asarray(joint - _log_sum_exp(joint))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(joint - _log_sum_exp(joint))
 
     return {
         "predict": labels_of(state["classes"], likelihoods),
@@ -73,5 +76,6 @@ def _log_sum_exp(joint: Array) -> Array:
     greatest = joint.max(axis=1, keepdims=True)
     among = joint == greatest
     count = among.sum(axis=1, keepdims=True, dtype=np.float64)
-    rest = np.exp(np.where(among, -np.inf, joint) - greatest).sum(axis=1, keepdims=True)
+    shift = np.where(np.isfinite(greatest), greatest, 0.0)
+    rest = np.exp(np.where(among, -np.inf, joint) - shift).sum(axis=1, keepdims=True)
     return np.asarray(np.log1p(rest / count) + np.log(count) + greatest)

@@ -26,7 +26,7 @@ from app import store
 from app.engines import SklearnEngine, choose, rebuild, state, texts
 from app.engines.base import Form, NotReplayed
 from app.engines.chosen import SIZES
-from app.engines.gate import compare, each_row
+from app.engines.gate import compare, each_row, judge
 from app.engines.texts.synthesis import HOSTILE, text_batches
 from app.signature import Batch, Signature
 from app.training.preprocess import Preparation, make_tfidf
@@ -158,6 +158,9 @@ FINALS: dict[str, tuple[Callable[[], Any], Any]] = {
     "complement of one class": (ComplementNB, np.full(len(TEXTS), "ham")),
     "bernoulli": (BernoulliNB, THREE),
     "bernoulli of heavy terms": (lambda: BernoulliNB(binarize=0.2), TWO),
+    "multinomial without smoothing": (lambda: MultinomialNB(alpha=0.0), THREE),
+    "complement without smoothing": (lambda: ComplementNB(alpha=0.0), THREE),
+    "bernoulli without smoothing": (lambda: BernoulliNB(alpha=0.0), THREE),
     "bernoulli of weights": (lambda: BernoulliNB(binarize=None), TWO),
 }
 
@@ -193,6 +196,33 @@ def test_a_vote_has_the_form_of_its_members() -> None:
     chosen = choose(vote, signature_of(vote, TEXTS), Batch(len(TEXTS), TEXTS))
     told = {told["name"]: told["why_not"] for told in chosen.record["candidates"]}
     assert told == {"sklearn": None, "blend": None}
+
+
+# The gate's texts tell a form that takes them apart in another way
+
+WRONG: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "case": (TfidfVectorizer, {"lowercase": False}),
+    "accents": (lambda: TfidfVectorizer(strip_accents="unicode"), {"strip_accents": None}),
+    "accents to ascii": (lambda: TfidfVectorizer(strip_accents="unicode"), {"strip_accents": "ascii"}),
+    "stop words": (lambda: TfidfVectorizer(stop_words=["the", "of"], ngram_range=(1, 2)), {"stop_words": None}),
+    "single letters": (lambda: TfidfVectorizer(ngram_range=(1, 2)), {"token_pattern": r"(?u)\b\w+\b"}),
+    "letters alone": (TfidfVectorizer, {"token_pattern": r"(?u)\b[^\W\d_]{2,}\b"}),
+    "ascii alone": (TfidfVectorizer, {"token_pattern": r"(?a)\b\w\w+\b"}),
+    "shorter n-grams": (lambda: TfidfVectorizer(ngram_range=(1, 2)), {"ngram_range": [1, 1]}),
+    "n-grams across words": (lambda: TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4)), {"analyzer": "char"}),
+}
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_the_gate_refuses_a_form_that_has_a_rule_wrong(rule: str) -> None:
+    make, change = WRONG[rule]
+    estimator = make_pipeline(make(), LinearSVC(random_state=0)).fit(TEXTS, TWO)
+    signature = signature_of(estimator, TEXTS)
+    written: Any = form_of(estimator).state
+    written["front"]["source"]["analyzer"].update(change)
+    kernel = texts.rebuild(written, signature).kernels["decision_function"]
+    batches = text_batches(signature, Batch(100, TEXTS[:100]), [])
+    assert judge(SklearnEngine(estimator, signature), kernel, "decision_function", batches).why_not is not None
 
 
 # What is left to scikit-learn
