@@ -34,6 +34,10 @@ class Doubt(Exception):
     """A form leaves these rows to scikit-learn: they are out of its range, or scikit-learn would refuse them."""
 
 
+class NotReplayed(Exception):
+    """An estimator, or a step of it, that has no other form; the message says why."""
+
+
 class SplitPoints(Mapping[Any, Array]):
     """Split points by column, gathered when they are first asked for: a gate wants them, loading does not."""
 

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from app.engines import families, state
-from app.engines.base import Engine, Form
+from app.engines.base import Engine, Form, NotReplayed
 from app.engines.chosen import SIZES, Choice, ChosenEngine, Deferred, LazySklearnEngine
 from app.engines.gate import Remembering, Verdict, judge, row_independent
 from app.engines.native import SKLEARN, SklearnEngine
-from app.engines.table import NotReplayed
 from app.signature import Batch, Signature
 
 log = logging.getLogger(__name__)

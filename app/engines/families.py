@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.engines import blends, matrix, synthesis, table
+from app.engines import blends, matrix, synthesis, table, texts
 from app.engines.base import Form
 from app.signature import Array, Batch, Signature
 
@@ -46,6 +46,7 @@ def _or_blended(forms: Callable[[Any, Signature], list[Form]]) -> Callable[[Any,
 _FAMILIES = {
     "array": Family(_or_blended(matrix.forms), matrix.rebuild, synthesis.array_batches),
     "frame": Family(_or_blended(table.forms), table.rebuild, table.table_batches),
+    "texts": Family(_or_blended(texts.forms), texts.rebuild, texts.text_batches),
 }
 _NONE = Family(_no_forms, matrix.rebuild, synthesis.array_batches)
 

@@ -60,24 +60,34 @@ def _probabilities_of(estimator: Any) -> str | None:
 
 def build(state: Mapping[str, Any]) -> dict[str, Kernel]:
     """Return the kernels of a linear model by method; they take a matrix (n, n_features)."""
-    scores = _scores(state["coef"], state["intercept"], flat=bool(state.get("flat")) or "classes" in state)
+    return kernels(state, _scores(state["coef"], state["intercept"], flat=is_flat(state)))
+
+
+def is_flat(state: Mapping[str, Any]) -> bool:
+    """Tell whether a linear model makes one score of a row, shape (n,), and not one for each class or output."""
+    coef = state["coef"]
+    flat = bool(state.get("flat")) or "classes" in state
+    return coef.ndim == 1 or (flat and len(coef) == 1)
+
+
+def kernels(state: Mapping[str, Any], scores: Scores) -> dict[str, Kernel]:
+    """Return the kernels by method; `scores` gives what the coefficients and the intercept make of the rows."""
     if "classes" not in state:
         return {"predict": scores}
-    kernels: dict[str, Kernel] = {"predict": labels_of(state["classes"], scores), "decision_function": scores}
+    found: dict[str, Kernel] = {"predict": labels_of(state["classes"], scores), "decision_function": scores}
     link = {"one_vs_rest": one_vs_rest, "softmax": softmax}.get(state["probabilities"] or "")
     if link is not None:
 
         def probabilities(X: Array) -> Array:
             return link(scores(X))
 
-        kernels |= {"predict_proba": probabilities, "predict_log_proba": log_of(probabilities)}
-    return kernels
+        found |= {"predict_proba": probabilities, "predict_log_proba": log_of(probabilities)}
+    return found
 
 
 def _scores(coef: Array, intercept: Array, *, flat: bool) -> Scores:
     """Make the kernel of ``X @ coef.T + intercept``; one column becomes a vector where `flat`."""
     weights, check = coef.T, finite_check(coef.shape[-1])
-    flat = flat and (coef.ndim == 1 or len(coef) == 1)
     # A number is added faster than an array of one.
     shift: Any = intercept.item() if intercept.size == 1 else intercept
 

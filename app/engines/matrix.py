@@ -17,7 +17,7 @@ _NUMPY = "numpy"
 def forms(estimator: Any, signature: Signature) -> list[Form]:
     """Return the forms of a fitted estimator or Pipeline on a matrix; empty where there is none."""
     dtypes = {column.dtype for column in signature.inputs}
-    steps, final = _unwrapped(estimator)
+    steps, final = unwrapped(estimator)
     states = [fronts.describe(step) for step in steps]
     known = [state for state in states if state is not None]
     # A front computes in float64; scikit-learn computes in float32 what is float32.
@@ -58,7 +58,7 @@ def _build_final(final: Mapping[str, Any]) -> Mapping[str, Kernel]:
     return covers.build(final, _build_final) if final["kind"] == covers.KIND else _BUILDERS[final["kind"]](final)
 
 
-def _unwrapped(estimator: Any) -> tuple[list[Any], Any]:
+def unwrapped(estimator: Any) -> tuple[list[Any], Any]:
     """Return the steps before the final estimator, and that.
 
     Searches and pipelines inside one another are opened, those under a cover too: it then covers what is left.
@@ -67,18 +67,18 @@ def _unwrapped(estimator: Any) -> tuple[list[Any], Any]:
     from sklearn.pipeline import Pipeline
 
     if type(estimator) in (GridSearchCV, RandomizedSearchCV):
-        return _unwrapped(estimator.best_estimator_)
+        return unwrapped(estimator.best_estimator_)
     covered = covers.inside(estimator)
     if covered is not None:
-        before, last = _unwrapped(covered)
+        before, last = unwrapped(covered)
         return before, covers.around(estimator, last)
     if type(estimator) is not Pipeline:
         return [], estimator
     steps: list[Any] = []
     for _, step in estimator.steps[:-1]:
-        inner, last = _unwrapped(step)
+        inner, last = unwrapped(step)
         steps += [*inner, last]
-    inner, final = _unwrapped(estimator.steps[-1][1])
+    inner, final = unwrapped(estimator.steps[-1][1])
     return [*steps, *inner], final
 
 

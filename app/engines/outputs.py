@@ -11,7 +11,8 @@ import numpy as np
 from app.engines.base import Doubt
 from app.signature import Array
 
-Scores = Callable[[Array], Array]
+# What rows are is known to what makes the scores alone: a matrix mostly, terms of texts too.
+Scores = Callable[[Any], Array]
 
 
 def finite_check(n_features: int, dtype: Any = np.float64) -> Callable[[Array], None]:

@@ -36,7 +36,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from app import store
 from app.engines import ChosenEngine, table
-from app.engines.table import NotReplayed
+from app.engines.base import NotReplayed
 from app.store import LoadedModel
 from app.store.inference import infer_signature
 from app.store.samples import take_sample

@@ -21,10 +21,6 @@ from app.engines.table.stages import Floats, Stage, apply_stage
 FLOAT64 = np.dtype(np.float64)
 
 
-class NotReplayed(Exception):
-    """A pipeline, or a step of it, that cannot be replayed on columns; the message says why."""
-
-
 @dataclass(frozen=True)
 class Number:
     """One number for each row: the column `source`, or the `part` of its dates, through `stages`.

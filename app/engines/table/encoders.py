@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import Block, Hot, NotReplayed, Number, Piece, Words
+from app.engines.base import NotReplayed
+from app.engines.table.columns import Block, Hot, Number, Piece, Words
 from app.signature import Array
 
 # So many categories are asked at once, as the answer is dense.

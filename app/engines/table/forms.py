@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from app.engines import covers, matrix
-from app.engines.base import Answer, Form, Kernel
+from app.engines.base import Answer, Form, Kernel, NotReplayed
 from app.engines.native import as_arrays
-from app.engines.table.columns import Block, Dates, NotReplayed, Number, Piece, Unreadable, Words, width
+from app.engines.table.columns import Block, Dates, Number, Piece, Unreadable, Words, width
 from app.engines.table.plan import TablePlan
 from app.engines.table.stages import Stage
 from app.engines.table.state import dump_plan, load_plan

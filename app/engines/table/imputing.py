@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import FLOAT64, Block, Hot, NotReplayed, Number, Piece, Words
+from app.engines.base import NotReplayed
+from app.engines.table.columns import FLOAT64, Block, Hot, Number, Piece, Words
 from app.engines.table.scaling import held_dtype
 from app.engines.table.stages import Stage
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.base import Doubt
-from app.engines.table.columns import FLOAT64, Block, Hot, NotReplayed, Number, width
+from app.engines.base import Doubt, NotReplayed
+from app.engines.table.columns import FLOAT64, Block, Hot, Number, width
 from app.engines.table.filling import codes_of, groups, row_hot, row_number
 from app.engines.table.stages import FUNCTIONS, Floats
 from app.signature import Array

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import FLOAT64, Block, Dates, Hot, NotReplayed, Number, Piece, Unreadable, Words, width
+from app.engines.base import NotReplayed
+from app.engines.table.columns import FLOAT64, Block, Dates, Hot, Number, Piece, Unreadable, Words, width
 from app.engines.table.stages import FUNCTIONS, Stage
 from app.signature import Array
 

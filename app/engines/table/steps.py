@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from app.engines.table.columns import FLOAT64, Block, Dates, Hot, NotReplayed, Number, Piece, width
+from app.engines.base import NotReplayed
+from app.engines.table.columns import FLOAT64, Block, Dates, Hot, Number, Piece, width
 from app.engines.table.dates import PARTS
 from app.engines.table.encoders import encode
 from app.engines.table.imputing import simple_imputer
