@@ -356,9 +356,9 @@ def _networks(n_rows: int, scale: Mapping[str, Range], skewed: Mapping[str, Rang
     plain = {"width": 128, "layers": 1, "alpha": 1e-3, "learning_rate_init": 1e-3, **stop}
     return Space(
         "mlp",
-        ({**plain, "scale": "standard"}, {**plain, "width": 256, "scale": "range"}),
+        ({**plain, "scale": "standard"}, {**plain, "width": 512 if many else 256, "scale": "range"}),
         {
-            "width": Between(16, 512, log=True, whole=True),
+            "width": Between(16, 1024 if many else 512, log=True, whole=True),
             "layers": OneOf((1, 2, 3)),
             "alpha": Between(1e-6, 1.0, log=True),
             "learning_rate_init": Between(3e-4, 2e-2, log=True),
