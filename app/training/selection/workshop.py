@@ -61,7 +61,11 @@ class Workshop:
         """Try one candidate with every core, for at most `patience` seconds."""
         began = time.perf_counter()
         result: Result | None = self._ask("task.joblib", order, patience)
-        return result or Result(order.trial, (), time.perf_counter() - began, "failed", DIED)
+        taken = time.perf_counter() - began
+        too_long = patience is not None and taken >= patience
+        return result or Result(
+            order.trial, (), taken, "failed", f"took longer than {taken:.0f} s" if too_long else DIED
+        )
 
     def fit(self, result: Result, left: float | None = None) -> Finalist:
         """Fit a candidate on all training rows with every core, unless that would take longer than what is `left`."""
