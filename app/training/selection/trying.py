@@ -202,6 +202,10 @@ class Worker:
 def _work(connection: Connection, task_file: Path, threads: int) -> None:
     # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if "fork" in multiprocessing.get_all_start_methods():
+        # Nothing is started here; but the locks of joblib's threads have no names then, which a process that is ended
+        # in the middle would leave behind.
+        multiprocessing.set_start_method("fork", force=True)
     task: Task = joblib.load(task_file, mmap_mode="r")
     connection.send(READY)
     backend = joblib.parallel_config(backend="threading", n_jobs=threads)

@@ -163,5 +163,6 @@ def test_a_killed_search_goes_on_where_it_was(rows: tuple[Problem, Split], tmp_p
     assert done.returncode == 0, done.stderr
     assert f"{known} results from before" in done.stdout
     assert "all 7 trials are done" in done.stdout
+    assert "leaked" not in done.stderr
     assert store.load("made", root=tmp_path / "models").manifest.version == 1
     assert not (tmp_path / "models" / "made" / FILE).exists()
