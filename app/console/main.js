@@ -55,6 +55,7 @@ async function showModel(said = "") {
     const model = await getJson(pathOf(name, null));
     const asked = version === null ? model : { ...model, ...(await getJson(pathOf(name, version))) };
     if (mine !== reading) return;
+    keepListed(model);
     const versions = versionsCard(model, { reload: showModel, askForKey });
     versions.querySelector("#versions-status").textContent = said;
     const cards = [headOf(asked, version), ...tryCards(asked, version), scoreCard(asked, version), versions];
@@ -63,6 +64,14 @@ async function showModel(said = "") {
   } catch (problem) {
     if (mine === reading) part("model").replaceChildren(failure(problem));
   }
+}
+
+/** Let the list tell the version that answers by now. */
+function keepListed({ name, version }) {
+  const listed = models.find((model) => model.name === name);
+  if (!listed || listed.version === version) return;
+  listed.version = version;
+  listModels();
 }
 
 function headOf(model, version) {

@@ -481,6 +481,7 @@ def test_an_administrator_promotes_and_rolls_back(locked: Page, keyed: Any) -> N
     locked.button("Promote", "#versions tbody tr:first-child").click()
     locked.wait_for_text("#versions-status", "Version 3 is promoted.")
     locked.wait_for_text("#head", "version 3")
+    locked.wait_for_text("#model-list [aria-current]", "v3")
     assert promoted(keyed) == 3
     locked.button("Roll back", "#versions").click()
     locked.wait_for_text("#versions-status", "Version 2 is promoted.")
