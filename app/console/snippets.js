@@ -9,7 +9,7 @@ export function shellQuoted(text) {
 
 /** Write a JSON value as Python. JSON's strings and numbers are Python's too; its words are not. */
 export function pythonOf(value) {
-  if (value === null) return "None";
+  if (value === null || Number.isNaN(value)) return "None";
   if (value === true) return "True";
   if (value === false) return "False";
   if (Array.isArray(value)) return `[${value.map(pythonOf).join(", ")}]`;

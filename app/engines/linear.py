@@ -26,8 +26,10 @@ def describe(estimator: Any) -> dict[str, Any] | None:
     if own.predict in regressors and not hasattr(estimator, "classes_"):
         return state | {"flat": own.__name__ == "SGDRegressor"}
     if own.predict in classifiers and getattr(own, "decision_function", None) in decisions:
-        if coef.ndim == 1 or not isinstance(estimator.classes_, np.ndarray):
+        if not isinstance(estimator.classes_, np.ndarray):
             return None
+        # Of two classes, some have the coefficients of a single score as a vector.
+        state |= {"coef": np.atleast_2d(coef), "intercept": np.atleast_1d(state["intercept"])}
         return state | {"classes": estimator.classes_, "probabilities": _probabilities_of(estimator)}
     return None
 

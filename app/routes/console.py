@@ -39,7 +39,9 @@ _ABOUT = {
 def blueprint(service: Service, paths: Paths) -> Blueprint:
     """Make ``/``, ``/console/<file>`` and ``/stats``."""
     routes = Blueprint("console", __name__)
-    files = _read_files()
+    # A request names one of these, and never a path.
+    files = StaticFile.read_all(_FOLDER, _POLICY)
+    files[_REPORT] = StaticFile.read(_FOLDER / _REPORT, _REPORT_POLICY)
     # Its links are relative to the address itself: it is found there, and nowhere else.
     page = files.pop(_PAGE)
     predicting = frozenset(target.route for target in paths.rules())
@@ -67,12 +69,3 @@ def blueprint(service: Service, paths: Paths) -> Blueprint:
         return response
 
     return routes
-
-
-def _read_files() -> dict[str, StaticFile]:
-    """Read the console's files; a request names one of these, and never a path."""
-    return {
-        path.name: StaticFile.read(path, _REPORT_POLICY if path.name == _REPORT else _POLICY)
-        for path in _FOLDER.iterdir()
-        if path.is_file()
-    }

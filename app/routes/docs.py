@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort
 from app.routes.described import described
 from app.routes.static import StaticFile
 
-_FOLDER = Path(__file__).resolve().parent.parent / "console" / "docs"
+_FOLDER = Path(__file__).resolve().parent.parent / "docs"
 _PAGE = "index.html"
 _PACKAGE = "flask_swagger_ui"
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
@@ -24,7 +24,8 @@ _POLICY = (
 def blueprint() -> Blueprint:
     """Make the page and what it is made of."""
     routes = Blueprint("docs", __name__)
-    files = {path.name: StaticFile.read(path, _POLICY) for path in [*_FOLDER.iterdir(), *_swagger_files()]}
+    files = StaticFile.read_all(_FOLDER, _POLICY)
+    files |= {path.name: StaticFile.read(path, _POLICY) for path in _swagger_files()}
     # Its links are relative to /docs: it is found there, and nowhere else.
     index = files.pop(_PAGE)
 

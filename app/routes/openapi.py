@@ -21,7 +21,7 @@ from app.paths import Paths, Target
 from app.routes.described import Access, Operation, described, operation_of
 from app.routes.predict import sent_key
 from app.service import CLASSIFY, EXPLAIN, Service
-from app.signature import Signature
+from app.signature import Output, Signature
 from app.store import Manifest
 from app.store.live import Version
 from app.wire import problem
@@ -63,7 +63,10 @@ _HEADERS = {
     "X-Model-Name": {"description": "The model that answered.", "schema": {"type": "string"}},
     "X-Model-Version": {"description": "Its version.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
 }
-_CONVERTERS = {"IntegerConverter": {"type": "integer", "minimum": 0, "maximum": 999_999_999}}
+# An argument in a rule of Flask's, as ``<int:version>``, and the values that it takes.
+_ARGUMENT = re.compile(r"<(?:(\w+):)?(\w+)>")
+_OF_CONVERTERS: dict[str, wire.Schema] = {"int": {"type": "integer", "minimum": 0, "maximum": 999_999_999}}
+_ANY_WORD: wire.Schema = {"type": "string", "minLength": 1}
 _ERRORS_OF_BODIES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -118,6 +121,7 @@ def describe(
     return {
         "openapi": "3.1.1",
         "info": {"title": "Model-as-a-Service", "version": __version__, "description": _DESCRIPTION},
+        "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in _ORDER if name in writer.tags],
         "paths": writer.paths,
         "components": {
@@ -140,7 +144,7 @@ def _predictions(service: Service, paths: Paths, only: str | None) -> Iterator[t
     for target in paths.rules():
         if "<name>" not in target.route:
             default = _default(service, target.method)
-            if default is not None and default in names and (manifest := _manifest(service, default)):
+            if default is not None and only in (None, default) and (manifest := _manifest(service, default)):
                 yield target, manifest
             continue
         for name, serving in served:
@@ -282,24 +286,21 @@ class _Writer:
 
 def _answers(signature: Signature, target: Target) -> bool:
     """Tell whether a model has an answer to what a path asks for."""
+    predicts = signature.outputs.get("predict")
     if target.method == CLASSIFY:
-        return signature.container == "texts"
+        return signature.container == "texts" and predicts is not None
     if target.method == EXPLAIN:
-        return target.dialect == wire.OWN
+        # Several answers for a row are not explained.
+        return target.dialect == wire.OWN and isinstance(predicts, Output) and len(predicts.shape) == 1
     return target.method in ("", *signature.methods)
 
 
 def _path_of(rule: Rule) -> tuple[str, list[dict[str, Any]]]:
     """Return the path of a route as OpenAPI writes it, and its parameters."""
-    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+    path = _ARGUMENT.sub(r"{\2}", rule.rule)
     parameters = [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": _CONVERTERS.get(type(rule._converters[name]).__name__, {"type": "string", "minLength": 1}),
-        }
-        for name in sorted(rule.arguments)
+        {"name": name, "in": "path", "required": True, "schema": _OF_CONVERTERS.get(converter, _ANY_WORD)}
+        for converter, name in _ARGUMENT.findall(rule.rule)
     ]
     return path, parameters
 

@@ -31,6 +31,11 @@ class StaticFile:
         content = path.read_bytes()
         return cls(content, _MEDIA[path.suffix], policy, hashlib.sha256(content).hexdigest()[:32])
 
+    @classmethod
+    def read_all(cls, folder: Path, policy: str) -> dict[str, StaticFile]:
+        """Read a folder's files by name; what an editor or a system has left there is none of them."""
+        return {path.name: cls.read(path, policy) for path in folder.iterdir() if path.suffix in _MEDIA}
+
     def response(self) -> Response:
         """Answer the current request with the file, or with 304 who has it already."""
         response = Response(self.content, content_type=self.media)

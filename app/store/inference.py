@@ -21,6 +21,7 @@ from app.store.probes import with_missing, with_others
 from app.store.samples import Sample
 
 _MOST_CATEGORIES = 50
+_VALUES_FOR_A_RANGE = 100
 _KINDS_OF_TASK = {
     "classifier": "classification",
     "regressor": "regression",
@@ -86,25 +87,30 @@ def _categories(values: Any, dtype: str) -> tuple[Any, ...] | None:
     if dtype not in ("str", "string"):
         return None
     seen = {value for value in values if isinstance(value, str)}
-    return tuple(sorted(seen)) if 0 < len(seen) <= _MOST_CATEGORIES else None
+    # What hardly any two rows share names a row, and no category.
+    shared = 0 < 2 * len(seen) <= len(values)
+    return tuple(sorted(seen)) if shared and len(seen) <= _MOST_CATEGORIES else None
 
 
 def _range(values: Any, column: Input) -> tuple[float, float] | None:
-    """Return about where 98 of 100 values of a column of numbers lie, to two digits of the way between the ends."""
+    """Return about where 98 of 100 values of a column of numbers lie, to two digits of the way between the ends.
+
+    None where there are so few values that the ends would be those of single rows, or where all are the same.
+    """
     if column.kind not in ("number", "integer"):
         return None
     numbers = values.to_numpy(np.float64, na_value=np.nan) if hasattr(values, "to_numpy") else values.astype(np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    if len(numbers) == 0:
+    if len(numbers) < _VALUES_FOR_A_RANGE:
         return None
-    low, high = np.percentile(numbers, (1, 99), method="nearest").tolist()
-    spread = high - low if 0 < high - low < math.inf else abs(high)
-    digits = 1 - math.floor(math.log10(spread)) if spread else 0
-    low, high = round(low, digits), round(high, digits)
-    if column.kind == "number":
-        return low, high
-    limits = np.iinfo(column.dtype.lower())
-    return max(int(low), int(limits.min)), min(int(high), int(limits.max))
+    ends = np.percentile(numbers, (1, 99), method="nearest").tolist()
+    spread = ends[1] - ends[0]
+    if not 0 < spread < math.inf:
+        return None
+    digits = 1 - math.floor(math.log10(spread))
+    limits = (np.iinfo if column.kind == "integer" else np.finfo)(column.dtype.lower())
+    low, high = (min(max(round(end, digits), float(limits.min)), float(limits.max)) for end in ends)
+    return (int(low), int(high)) if column.kind == "integer" else (low, high)
 
 
 def _outputs(estimator: Any, signature: Signature, few: Batch) -> dict[str, Outputs]:

@@ -162,17 +162,17 @@ class LiveModels:
         return self._default_in(self._view())
 
     def text_name(self) -> str:
-        """Return the model that classifies texts: the default one if it takes text, else the only one that does."""
-        names = [name for name in self.names() if self._takes_text(name)]
+        """Return the model that classifies texts: the default one if it does, else the only one."""
+        names = [name for name in self.names() if self._classifies(name)]
         if len(names) == 1:
             return names[0]
         default = self.default_name()
         if default in names:
             return default
         raise NotFound(
-            f"several models take text; ask /models/<name>/classify with one of {_shown(names)}"
+            f"several models classify texts; ask /models/<name>/classify with one of {_shown(names)}"
             if names
-            else "no model takes text; train one with `python scripts/train.py --recipe text --data FILE`"
+            else "no model classifies texts; train one with `python scripts/train.py --recipe text --data FILE`"
         )
 
     def names(self) -> list[str]:
@@ -279,11 +279,12 @@ class LiveModels:
             )
         return name
 
-    def _takes_text(self, name: str) -> bool:
+    def _classifies(self, name: str) -> bool:
         try:
-            return self.manifest(name).signature.container == "texts"
+            signature = self.manifest(name).signature
         except (NotFound, Unavailable):
             return False
+        return signature.container == "texts" and "predict" in signature.outputs
 
     def _check_served(self, view: View, name: str, version: int) -> None:
         """Raise NotFound or NotServed where a version does not answer."""

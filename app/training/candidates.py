@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -98,9 +98,9 @@ class Candidate:
     settings: Settings
     members: tuple[Candidate, ...] = ()
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """A text that tells it from all others."""
+        """What tells it from all others, as text."""
         return json.dumps([self.family, self.settings, [member.key for member in self.members]], sort_keys=True)
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def _columns_that_tell(problem: Problem, split: Split) -> list[str]:
     train, y_train = _sample(split.X_train, split.y_train, problem)
     test, y_test = _sample(split.X_test, split.y_test, problem)
     return [
-        f"column {name!r} {found}; if it is not known beforehand, leave it out with --drop {name}"
+        f"column {name!r} {found}; if it is not known beforehand, leave it out with --drop {shlex.quote(name)}"
         for name, kind in names.items()
         if kind != "text" and (found := _how_it_tells(train[name], test[name], y_train, y_test, problem))
     ]

@@ -157,7 +157,9 @@ def _describe_own(signature: Signature, method: str, rows: RowSchemas) -> Descri
     }
     if npy_body.takes(signature):
         requests[npy_body.MEDIA_TYPE] = Body({"description": "An array of shape (n, n_features)."})
-    replies = dict.fromkeys(_FORMATS, Body({})) | {JSON: json_body.describe_answer(signature.outputs[method])}
+    replies = dict.fromkeys(_FORMATS, Body({})) | {
+        JSON: json_body.describe_answer(signature, signature.outputs[method])
+    }
     return Described(requests, replies)
 
 

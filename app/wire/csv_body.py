@@ -63,7 +63,8 @@ def describe_body(signature: Signature) -> Body:
     text = io.StringIO()
     # A cell that is empty is a missing value.
     csv.writer(text, lineterminator="\n").writerows([signature.names, example_row(signature)])
-    return Body({"description": "Rows, with a header or by position."}, text.getvalue())
+    told = text.getvalue()
+    return Body({"description": "Rows, with a header or by position."}, None if "\0" in told else told)
 
 
 def encode(answer: Answer, output: Outputs, form: Form) -> bytes:

@@ -13,7 +13,15 @@ from app.signature import Batch, Output, Outputs, Signature
 from app.wire import rows
 from app.wire.body import Answer, Decoded, Form
 from app.wire.rows import Place, by_column, by_row, check_count, pointer_to
-from app.wire.schemas import Body, RowSchemas, answer_schema, answers_schema, example_record, example_row
+from app.wire.schemas import (
+    Body,
+    RowSchemas,
+    answer_schema,
+    answers_schema,
+    example_answer,
+    example_record,
+    example_row,
+)
 from app.wire.values import Schema, describe
 
 MEDIA_TYPE = "application/json"
@@ -123,16 +131,24 @@ def example_document(signature: Signature) -> dict[str, Any]:
     return {"X": [example_row(signature)]}
 
 
-def describe_answer(output: Outputs) -> Body:
-    """Describe what :func:`encode` writes."""
+def describe_answer(signature: Signature, output: Outputs) -> Body:
+    """Describe what :func:`encode` writes, by the answer to :func:`example_document`."""
     value = {"anyOf": [answers_schema(output), answer_schema(output)]}
     properties: dict[str, Schema] = dict.fromkeys((key.answered for key in _KEYS.values()), value)
-    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False, "minProperties": 1}
+    count = 1
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    (asked, rows), *_ = example_document(signature).items()
+    answer = example_answer(output)
+    if isinstance(rows, list):
+        answer = [answer] if isinstance(output, Output) else [[part] for part in answer]
+    example = {_KEYS[asked].answered: answer}
     classes = _classes(output)
     if classes is not None:
         properties["classes"] = {"const": classes}
-        schema |= {"required": ["classes"], "minProperties": 2}
-    return Body(schema)
+        example["classes"] = classes
+        schema["required"] = ["classes"]
+        count = 2
+    return Body(schema | {"minProperties": count, "maxProperties": count}, example)
 
 
 def describe_labels() -> Body:

@@ -11,6 +11,8 @@ from app.wire.values import Schema, value_schema
 # More columns than this are described together where they are alike.
 _MOST_LISTED = 50
 _DATE = "2026-01-15"
+# NumPy's names of dtypes end in these.
+_BITS = "0123456789"
 
 
 class Body(NamedTuple):
@@ -82,7 +84,7 @@ def answers_schema(output: Outputs) -> Schema:
 
 
 def example_row(signature: Signature) -> list[Any]:
-    """Return a row that the model takes, made up: from the middle of what is usual, and of nobody's data."""
+    """Return a row that the model takes, made up from the middle of what is usual and the first of the categories."""
     return [_example(column) for column in signature.inputs]
 
 
@@ -90,6 +92,16 @@ def example_record(signature: Signature) -> dict[str, Any]:
     """Return that row by name, without the columns that the model ignores."""
     named = zip(signature.inputs, example_row(signature), strict=True)
     return {column.name: value for column, value in named if column.used}
+
+
+def example_answer(output: Outputs) -> Any:
+    """Return what an answer to one row may look like."""
+    if not isinstance(output, Output):
+        return [example_answer(part) for part in output]
+    value: Any = {"float": 0.5, "int": 1, "uint": 1, "bool": True}.get(output.dtype.rstrip(_BITS), "a label")
+    for size in reversed(output.shape[1:]):
+        value = [value] * size
+    return value
 
 
 def _example(column: Input) -> Any:
@@ -108,9 +120,9 @@ def _example(column: Input) -> Any:
 
 
 def _value_schema(output: Output) -> Schema:
-    # NumPy's names of dtypes end in their bits; those of floats can be NaN or infinite, which is written as null.
+    # NaN and infinities are written as null.
     kinds = {"float": ["number", "null"], "int": "integer", "uint": "integer", "bool": "boolean", "str": "string"}
-    return {"type": kinds.get(output.dtype.rstrip("0123456789"), ["string", "number", "boolean", "null"])}
+    return {"type": kinds.get(output.dtype.rstrip(_BITS), ["string", "number", "boolean", "null"])}
 
 
 def _shown(names: tuple[str, ...]) -> str:

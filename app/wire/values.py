@@ -96,8 +96,9 @@ def _read_integer(column: Input, values: Sequence[Any] | Array) -> Array:
 
 def _integer_schema(column: Input) -> Schema:
     """Describe an integer column, which takes fractions as well; uint64 alone goes beyond int64."""
-    beyond = np.iinfo(np.uint64).max if column.dtype.lower() == "uint64" else _INT64.max
-    return {"type": "number", "minimum": _INT64.min, "exclusiveMaximum": int(beyond) + 1}
+    # Written as floats, which JSON has beyond 64 bits.
+    bits = 64 if column.dtype.lower() == "uint64" else 63
+    return {"type": "number", "minimum": _INT64.min, "exclusiveMaximum": 2.0**bits}
 
 
 def _read_large(column: Input, values: Sequence[Any]) -> Array:

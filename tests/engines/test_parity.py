@@ -82,6 +82,7 @@ LINEAR = {
     "logistic, words": lambda: fitted(LogisticRegression(), THREE, WORDS),
     "logistic, objects": lambda: fitted(LogisticRegression(), THREE, OBJECTS),
     "ridge classifier": lambda: fitted(RidgeClassifier(), THREE, WORDS),
+    "ridge classifier, two classes": lambda: fitted(RidgeClassifier(), TWO, TRUTH),
     "perceptron": lambda: fitted(Perceptron(), THREE, THREE_Y),
     "svc": lambda: fitted(seeded(LinearSVC), TWO, TWO_Y),
     "sgd, log loss": lambda: fitted(seeded(SGDClassifier, loss="log_loss"), THREE, THREE_Y),

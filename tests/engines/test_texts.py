@@ -146,6 +146,7 @@ FINALS: dict[str, tuple[Callable[[], Any], Any]] = {
     "descent": (lambda: SGDClassifier(loss="log_loss", average=True, random_state=0), THREE),
     "descent of margins": (lambda: SGDClassifier(random_state=0), TWO),
     "ridge of classes": (RidgeClassifier, THREE),
+    "ridge of two classes": (RidgeClassifier, TWO),
     "no intercept": (lambda: LogisticRegression(fit_intercept=False), TWO),
     "least squares": (LinearRegression, NUMBERS),
     "ridge": (Ridge, NUMBERS),

@@ -160,8 +160,9 @@ def test_texts_come_as_strings(serve: ClientMaker) -> None:
     assert client.post("/classify", json={"text": ["cash now"]}).json == [{"label": "spam", "score": score}]
 
 
-def test_classify_finds_the_only_model_that_takes_text(serve: ClientMaker, root: Any, iris: Any) -> None:
+def test_classify_finds_the_only_model_that_classifies_texts(serve: ClientMaker, root: Any, iris: Any) -> None:
     texts = ["good", "bad", "good good", "bad bad"]
+    store.save(TfidfVectorizer().fit(texts), texts, "terms", root=root)
     store.save(
         make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0]), texts, "moods", root=root
     )

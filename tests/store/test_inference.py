@@ -113,22 +113,45 @@ def with_bonus(frame: pd.DataFrame) -> pd.DataFrame:
 def test_numbers_tell_roughly_where_they_lie(root: Path) -> None:
     frame = pd.DataFrame(
         {
-            "age": [np.nan, *np.linspace(18.26, 70.04, 50)],
-            "pixel": np.array([0, *[254] * 50], dtype="uint8"),
-            "year": pd.array([None, *range(1950, 2000)], dtype="Int64"),
-            "word": ["a"] * 51,
-            "nothing": [np.nan] * 51,
+            "age": [np.nan, *np.linspace(17.96, 70.14, 200)],
+            "pixel": np.array([0] * 101 + [254] * 100, dtype="uint8"),
+            "signed": np.array([-128] * 101 + [127] * 100, dtype="int8"),
+            "half": np.array([-65504] * 101 + [65504] * 100, dtype="float16"),
+            "huge": [-1e308] * 101 + [1.7e308] * 100,
+            "year": pd.array([None, *range(1800, 2000)], dtype="Int64"),
+            "big": np.array([0] * 101 + [2**64 - 1] * 100, dtype="uint64"),
+            "word": ["a"] * 201,
+            "nothing": [np.nan] * 201,
+            "constant": [5.1] * 201,
         }
     )
-    inputs = signature_of(DummyClassifier().fit(frame, [0, 1, 1] * 17), frame, root).by_name
-    assert {name: column.range for name, column in inputs.items()} == {
+    signature = signature_of(DummyClassifier().fit(frame, [0, 1, 1] * 67), frame, root)
+    assert {name: column.range for name, column in signature.by_name.items()} == {
         "age": (18.0, 70.0),
         "pixel": (0, 250),
-        "year": (1950, 1999),
+        "signed": (-128, 127),
+        "half": (-65504.0, 65504.0),
+        "huge": None,
+        "year": (1800, 2000),
+        "big": (0, 18 * 10**18),
         "word": None,
         "nothing": None,
+        "constant": None,
     }
-    assert Signature.from_dict(signature_of(LinearRegression().fit(X, X[:, 0]), X, root).as_dict()).inputs[0].range
+    assert Signature.from_dict(signature.as_dict()) == signature
+
+
+def test_so_few_rows_that_an_end_would_be_one_of_them_tell_no_range(root: Path) -> None:
+    frame = pd.DataFrame({"age": np.linspace(18, 97, 99)})
+    inputs = signature_of(DummyClassifier().fit(frame, [0, 1, 1] * 33), frame, root).inputs
+    assert inputs[0].range is None
+
+
+def test_words_that_name_their_row_are_not_listed(root: Path) -> None:
+    frame = pd.DataFrame({"name": [f"patient {index}" for index in range(40)], "ward": ["north", "south"] * 20})
+    inputs = signature_of(DummyClassifier().fit(frame, [0, 1] * 20), frame, root).by_name
+    assert inputs["name"].categories is None
+    assert inputs["ward"].categories == ("north", "south")
 
 
 def test_a_column_that_the_estimator_takes_when_it_is_there_is_used(root: Path) -> None:

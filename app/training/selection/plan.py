@@ -30,7 +30,7 @@ _FEW_ROWS = 2500
 _SOME_ROWS = 20_000
 _FOLDS = 5
 _REPEATS = 3
-# Shares of chance: of drawing anywhere, in any family, rather than near the best.
+# The chance of drawing anywhere, in any family, rather than near the best of the best families.
 _ANYWHERE = 0.25
 _FAMILIES_NEAR_THE_BEST = 3
 # Errors fall no faster than the rows become more; what takes longer than by the cube of them is not extrapolated.
@@ -111,6 +111,7 @@ class Plan:
     perfect: float
     seed: int
     results: list[Result] = field(default_factory=list)
+    _by_trial: dict[tuple[str, int], Result] = field(default_factory=dict)
     _proposed: int = 0
     _seen: set[tuple[str, int]] = field(default_factory=set)
     _starts: list[Candidate] = field(default_factory=list)
@@ -128,6 +129,7 @@ class Plan:
     def learn(self, result: Result) -> None:
         """Take note of the next result."""
         self.results.append(result)
+        self._by_trial.setdefault((result.trial.candidate.key, result.trial.rung), result)
 
     def propose(self) -> Trial | None:
         """Return what to try next; None where nothing new is left."""
@@ -150,6 +152,18 @@ class Plan:
             if self._is_new(trial):
                 return trial
         return None
+
+    def expected_seconds(self, trial: Trial) -> float | None:
+        """Return how long a trial should take, from what the rungs below took; None where nothing is known."""
+        below = self._result_of(trial, trial.rung - 1)
+        if below is None:
+            return None
+        before, now = self.rungs[trial.rung - 1], self.rungs[trial.rung]
+        earlier, power = self._result_of(trial, trial.rung - 2), 1.0
+        if earlier is not None and earlier.state == "finished":
+            steepness = _steepness(self.rungs[trial.rung - 2].rows, before.rows, earlier.seconds, below.seconds)
+            power = min(max(steepness, power), _STEEPEST_TIME)
+        return float(below.seconds * (now.rows / before.rows) ** power * (now.folds / before.folds))
 
     def at_rung(self, rung: int) -> list[Result]:
         """Return the finished results of a rung, the best first; of equals the earlier."""
@@ -184,18 +198,6 @@ class Plan:
             going += [result for result in firsts.values() if result not in going]
         return going
 
-    def expected_seconds(self, trial: Trial) -> float | None:
-        """Return how long a trial should take, from what the rungs below took; None where nothing is known."""
-        below = self._result_of(trial, trial.rung - 1)
-        if below is None:
-            return None
-        before, now = self.rungs[trial.rung - 1], self.rungs[trial.rung]
-        earlier, power = self._result_of(trial, trial.rung - 2), 1.0
-        if earlier is not None and earlier.state == "finished":
-            steepness = _steepness(self.rungs[trial.rung - 2].rows, before.rows, earlier.seconds, below.seconds)
-            power = min(max(steepness, power), _STEEPEST_TIME)
-        return float(below.seconds * (now.rows / before.rows) ** power * (now.folds / before.folds))
-
     def _promised(self, result: Result) -> float:
         """Return the score that a candidate should have on the next rung; its own where that has no more rows."""
         rung = result.trial.rung
@@ -209,9 +211,7 @@ class Plan:
 
     def _result_of(self, trial: Trial, rung: int) -> Result | None:
         """Return what came of a trial's candidate on another rung."""
-        wanted = (trial.candidate.key, rung)
-        found = (each for each in self.results if (each.trial.candidate.key, each.trial.rung) == wanted)
-        return next(found, None)
+        return self._by_trial.get((trial.candidate.key, rung))
 
     def _drawn(self, rng: np.random.Generator) -> Candidate | None:
         """Return settings from anywhere, or near one of the best that are known."""

@@ -16,9 +16,9 @@ function credentials() {
 async function fetched(path) {
   try {
     const response = await fetch(path, { headers: credentials() });
-    const document = await response.json();
-    note.textContent = response.ok ? "" : document.detail;
-    return response.ok ? document : null;
+    const content = await response.json();
+    note.textContent = response.ok ? "" : content.detail;
+    return response.ok ? content : null;
   } catch (fault) {
     note.textContent = `The service does not answer: ${fault.message}`;
     return null;
@@ -50,6 +50,12 @@ async function show() {
     requestInterceptor: (request) => Object.assign(request, { headers: { ...credentials(), ...request.headers } }),
   });
 }
+
+// Swagger UI is dark where the page says so.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
 
 document.getElementById("choice").addEventListener("submit", (event) => {
   event.preventDefault();
