@@ -20,7 +20,8 @@ def describe(estimator: Any) -> dict[str, Any] | None:
     coef, intercept = getattr(estimator, "coef_", None), getattr(estimator, "intercept_", 0.0)
     if not isinstance(coef, np.ndarray) or coef.dtype.kind != "f" or coef.ndim > 2:  # noqa: PLR2004  # a matrix
         return None
-    state = {"kind": "linear", "coef": coef, "intercept": np.asarray(intercept, dtype=coef.dtype)}
+    shift = np.asarray(intercept, dtype=coef.dtype)
+    state = {"kind": "linear", "coef": coef, "intercept": shift}
     regressors, classifiers, decisions = _known()
     own = type(estimator)
     if own.predict in regressors and not hasattr(estimator, "classes_"):
@@ -29,7 +30,7 @@ def describe(estimator: Any) -> dict[str, Any] | None:
         if not isinstance(estimator.classes_, np.ndarray):
             return None
         # Of two classes, some have the coefficients of a single score as a vector.
-        state |= {"coef": np.atleast_2d(coef), "intercept": np.atleast_1d(state["intercept"])}
+        state |= {"coef": np.atleast_2d(coef), "intercept": np.atleast_1d(shift)}
         return state | {"classes": estimator.classes_, "probabilities": _probabilities_of(estimator)}
     return None
 
