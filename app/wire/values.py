@@ -96,9 +96,11 @@ def _read_integer(column: Input, values: Sequence[Any] | Array) -> Array:
 
 def _integer_schema(column: Input) -> Schema:
     """Describe an integer column, which takes fractions as well; uint64 alone goes beyond int64."""
-    # Written as floats, which JSON has beyond 64 bits.
-    bits = 64 if column.dtype.lower() == "uint64" else 63
-    return {"type": "number", "minimum": _INT64.min, "exclusiveMaximum": 2.0**bits}
+    schema = {"type": "number", "minimum": int(_INT64.min)}
+    # As whole numbers: written as floats, the ends would be read as others.
+    if column.dtype.lower() == "uint64":
+        return schema | {"maximum": int(np.iinfo(np.uint64).max)}
+    return schema | {"exclusiveMaximum": int(_INT64.max) + 1}
 
 
 def _read_large(column: Input, values: Sequence[Any]) -> Array:
