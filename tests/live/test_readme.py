@@ -106,17 +106,20 @@ def test_its_commands_do_what_it_says(clone: Path, tmp_path: Path) -> None:
     assert json.loads(answers[4])["name"] == "iris"
     assert json.loads(answers[5]) == json.loads(shown_json()[1])
     assert [json.loads(answer) for answer in answers[6:8]] == [{"predictions": [0]}] * 2
-    explained = json.loads(answers[8])
+    whole, one = (json.loads(answer)["paths"] for answer in answers[8:10])
+    assert "/predict" in whole
+    assert "/models/iris/versions/2/predict" in one
+    explained = json.loads(answers[10])
     assert sum(value[0] for value in explained["contributions"][0].values()) + explained["base_value"][0] == (
         pytest.approx(explained["value"][0][0])
     )
     assert "422 ['/X/0/3']" in told
-    refused = json.loads(answers[9])
+    refused = json.loads(answers[11])
     assert {key: refused[key] for key in ("type", "title", "status", "detail")} == {
         key: shown_error()[key] for key in ("type", "title", "status", "detail")
     }
     assert refused["errors"] == shown_error()["errors"]
-    assert json.loads(answers[10]) == {"y_pred": [0]}
+    assert json.loads(answers[12]) == {"y_pred": [0]}
 
 
 def labels(server: Server) -> object:
