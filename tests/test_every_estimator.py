@@ -58,6 +58,11 @@ def build(name: str, cls: type) -> Any:
         for key, value in choices.items()
         if key in parameters and (key == "random_state" or parameters[key].default is inspect.Parameter.empty)
     }
+    # How well it is fitted is of no interest here, and these take long.
+    if name == "LogisticRegressionCV":
+        needed["Cs"] = 2
+    if name.startswith("HistGradientBoosting"):
+        needed["max_iter"] = 20
     if name == "SelfTrainingClassifier":
         needed["estimator"] = inner
     if name == "LocalOutlierFactor":
