@@ -444,6 +444,12 @@ def give(page: Page, key: str) -> None:
     page.write("#key-value", key + Keys.ENTER)
 
 
+def give_and_settle(page: Page, key: str) -> None:
+    """Give a key, and wait for the whole answer: what stands below it moves down as it comes."""
+    give(page, key)
+    page.wait(lambda: re.search(r"What each input adds|No explanation", page.text("body")), "the answer is explained")
+
+
 def test_a_key_is_asked_for_and_kept_nowhere(locked: Page, keyed: Any) -> None:
     locked.open("m")
     locked.wait_for_text("#key-why", "asks for an API key")
@@ -476,7 +482,7 @@ def promoted(keyed: Any) -> int:
 
 def test_an_administrator_promotes_and_rolls_back(locked: Page, keyed: Any) -> None:
     locked.open("m")
-    give(locked, keyed[1]["admin"])
+    give_and_settle(locked, keyed[1]["admin"])
     locked.wait_for_text("#versions tbody tr", "3")
     locked.button("Promote", "#versions tbody tr:first-child").click()
     locked.wait_for_text("#versions-status", "Version 3 is promoted.")
@@ -491,14 +497,14 @@ def test_an_administrator_promotes_and_rolls_back(locked: Page, keyed: Any) -> N
 
 def test_a_predicting_key_promotes_nothing(locked: Page, keyed: Any) -> None:
     locked.open("m")
-    give(locked, keyed[1]["predict"])
+    give_and_settle(locked, keyed[1]["predict"])
     locked.button("Promote", "#versions tbody tr:first-child").click()
     locked.wait_for_text("#versions-status", "does not have the scope 'admin'")
 
 
 def test_a_report_is_shown_with_its_styles_and_runs_nothing(locked: Page, keyed: Any) -> None:
     locked.open("reported")
-    give(locked, keyed[1]["admin"])
+    give_and_settle(locked, keyed[1]["admin"])
     locked.button("Report", "#versions").click()
     driver = locked.driver
     driver.switch_to.frame(locked.find("#report iframe"))
@@ -520,7 +526,7 @@ def test_behind_nginx_it_is_the_same(locked: Page, keyed: Any, folder: Path) -> 
     try:
         locked.url = proxy.url
         locked.open("reported")
-        give(locked, keyed[1]["admin"])
+        give_and_settle(locked, keyed[1]["admin"])
         locked.wait_for_text("#answer-note", "Version 1")
         locked.wait_for_text("#traffic-counts", "Since")
         locked.button("Report", "#versions").click()
