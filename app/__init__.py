@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     app.extensions["metrics"] = metrics
     paths = Paths(settings.aip_predict_route)
     exchange.register(app, metrics, paths)
-    app.register_blueprint(predict.blueprint(service, pool))
+    app.register_blueprint(predict.blueprint(service, pool, paths))
     # Before our own: where Vertex chooses one of our paths, it is Vertex that is answered.
     app.register_blueprint(platforms.blueprint(service))
     app.register_blueprint(v2.blueprint(service, catalog))

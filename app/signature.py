@@ -147,6 +147,11 @@ class Signature:
         return self.container == "array" and self.inputs[0].dtype == "float64"
 
     @cached_property
+    def labels_texts(self) -> bool:
+        """Whether ``/classify`` asks such models: they take texts, and predict."""
+        return self.container == "texts" and "predict" in self.outputs
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The inputs' names, in order."""
         return tuple(column.name for column in self.inputs)

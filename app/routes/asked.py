@@ -18,23 +18,21 @@ _VERSION_OR_NONE: wire.Schema = {"anyOf": [_VERSION, {"type": "null"}]}
 _SHARE: wire.Schema = {"type": "number"}
 
 
-def _body(example: dict[str, Any], **properties: wire.Schema) -> wire.Body:
-    required = [name for name in properties if name not in ("share", "sticky")]
-    return wire.Body({"type": "object", "properties": properties, "required": required}, example)
+_SHARES: wire.Schema = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^[0-9]{{1,{_MOST_DIGITS}}}$"},
+    "additionalProperties": _SHARE,
+}
 
-
-VERSION = _body({"version": 1}, version=_VERSION)
-LABEL = _body({"label": "canary", "version": 1}, label={"type": "string"}, version=_VERSION_OR_NONE)
-SPLIT = _body(
-    {"split": {"1": 0.1}, "sticky": STICKY},
-    split={
-        "type": "object",
-        "propertyNames": {"pattern": f"^[0-9]{{1,{_MOST_DIGITS}}}$"},
-        "additionalProperties": _SHARE,
-    },
-    sticky={"type": ["string", "null"]},
+VERSION = wire.Body(wire.object_schema({"version": _VERSION}), {"version": 1})
+LABEL = wire.Body(
+    wire.object_schema({"label": {"type": "string"}, "version": _VERSION_OR_NONE}), {"label": "canary", "version": 1}
 )
-SHADOW = _body({"version": 1, "share": 0.5}, version=_VERSION_OR_NONE, share=_SHARE)
+SPLIT = wire.Body(
+    wire.object_schema({"split": _SHARES}, sticky={"type": ["string", "null"]}),
+    {"split": {"1": 0.1}, "sticky": STICKY},
+)
+SHADOW = wire.Body(wire.object_schema({"version": _VERSION_OR_NONE}, share=_SHARE), {"version": 1, "share": 0.5})
 
 
 def version(body: bytes) -> int:

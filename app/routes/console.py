@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, request
 
-from app import wire
 from app.paths import Paths
-from app.routes.described import OBJECT, described
+from app.routes.described import PAGE_OR_DOCUMENT, described
 from app.routes.predict import as_json, sent_key
-from app.routes.static import StaticFile
+from app.routes.static import StaticFile, add_files
 from app.service import Service
 
 _FOLDER = Path(__file__).resolve().parent.parent / "console"
@@ -27,7 +26,6 @@ _REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-_INDEX = {wire.JSON: wire.Body(OBJECT), "text/html": wire.Body({"type": "string"})}
 _ABOUT = {
     "service": "model-as-a-service",
     # KServe's client asks here whether the server lives.
@@ -39,26 +37,20 @@ _ABOUT = {
 def blueprint(service: Service, paths: Paths) -> Blueprint:
     """Make ``/``, ``/console/<file>`` and ``/stats``."""
     routes = Blueprint("console", __name__)
-    # A request names one of these, and never a path.
     files = StaticFile.read_all(_FOLDER, _POLICY)
     files[_REPORT] = StaticFile.read(_FOLDER / _REPORT, _REPORT_POLICY)
     # Its links are relative to the address itself: it is found there, and nowhere else.
     page = files.pop(_PAGE)
+    add_files(routes, "/console", files)
     predicting = frozenset(target.route for target in paths.rules())
 
     @routes.get("/")
-    @described("What this is; for a browser, the console", access="open", replies=_INDEX)
+    @described("What this is; for a browser, the console", access="open", replies=PAGE_OR_DOCUMENT)
     def index() -> Response:
         wanted = request.accept_mimetypes.best_match(["application/json", "text/html"])
         response = page.response() if wanted == "text/html" else as_json(_ABOUT)
         response.vary.add("Accept")
         return response
-
-    @routes.get("/console/<file>")
-    def asset(file: str) -> Response:
-        if file not in files:
-            abort(404)
-        return files[file].response()
 
     @routes.get("/stats")
     @described("The totals of predictions, for the console's chart")

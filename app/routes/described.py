@@ -13,6 +13,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 Access = Literal["open", "key", "admin"]
 
 OBJECT: wire.Schema = {"type": "object"}
+# Of routes that a browser gets a page from, and everything else a document.
+PAGE_OR_DOCUMENT = {wire.JSON: wire.Body(OBJECT), "text/html": wire.Body({"type": "string"})}
 _ATTRIBUTE = "operation"
 
 
@@ -27,6 +29,7 @@ class Operation:
     access: whom it lets in: anybody, who holds a key (where there are any), or administrators alone.
     body: what it reads, if anything; a body that is `optional` may be left out.
     errors: the statuses it may answer beside those of every route and those that its access and arguments bring.
+    query: the parameters behind its path, by name.
     """
 
     summary: str

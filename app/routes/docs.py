@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Blueprint, Response, abort
+from flask import Blueprint, Response
 
 from app.routes.described import described
-from app.routes.static import StaticFile
+from app.routes.static import StaticFile, add_files
 
 _FOLDER = Path(__file__).resolve().parent.parent / "docs"
 _PAGE = "index.html"
@@ -28,17 +28,12 @@ def blueprint() -> Blueprint:
     files |= {path.name: StaticFile.read(path, _POLICY) for path in _swagger_files()}
     # Its links are relative to /docs: it is found there, and nowhere else.
     index = files.pop(_PAGE)
+    add_files(routes, "/docs", files)
 
     @routes.get("/docs")
     @described("This description, to read and to try", {"type": "string"}, "text/html", access="open")
     def page() -> Response:
         return index.response()
-
-    @routes.get("/docs/<file>")
-    def asset(file: str) -> Response:
-        if file not in files:
-            abort(404)
-        return files[file].response()
 
     return routes
 

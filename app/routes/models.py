@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from app import wire
 from app.errors import NotFound, NotServed, StoreError
 from app.routes import asked
-from app.routes.described import described
+from app.routes.described import PAGE_OR_DOCUMENT, described
 from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
 from app.store import Manifest, ModelStore, Serving, read_attachment, upkeep
@@ -20,13 +20,10 @@ from app.wire import json_body
 _PUBLIC = ("name", "version", "created", "task", "signature", "methods", "library", "metrics")
 # The first is what a browser gets, and who accepts anything.
 _REPORTS = {"text/html": "report.html", "application/json": "report.json"}
-_REPORT_BODIES = {"text/html": wire.Body({"type": "string"}), wire.JSON: wire.Body({"type": "object"})}
 _SHOWN: wire.Schema = {"type": "object", "required": list(_PUBLIC)}
-_LISTED: wire.Schema = {
-    "type": "object",
-    "properties": {"models": {"type": "array", "items": {"type": "object", "required": ["name", "version", "task"]}}},
-    "required": ["models"],
-}
+_LISTED = wire.object_schema(
+    {"models": {"type": "array", "items": {"type": "object", "required": ["name", "version", "task"]}}}
+)
 # A report shows strangers' column names and categories: whatever is in it must not run, or fetch anything.
 _REPORT_HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
@@ -130,7 +127,7 @@ def _add_admin(routes: Blueprint, service: Service, catalog: ModelStore) -> None
         return Response(_stored(catalog, name, version, "manifest.json"), content_type=wire.JSON)
 
     @routes.get("/<name>/versions/<int:version>/report")
-    @described("The report of its training", access="admin", replies=_REPORT_BODIES)
+    @described("The report of its training", access="admin", replies=PAGE_OR_DOCUMENT)
     def show_report(name: str, version: int) -> Response:
         keys.require("admin", sent_key())
         media = request.accept_mimetypes.best_match(_REPORTS, "text/html")

@@ -256,7 +256,7 @@ class _Writer:
             responses[str(int(status))] = self._error(status, dialect)
         self.tags.add(tag)
         told: dict[str, Any] = {"summary": operation.summary, "tags": [tag], "responses": responses}
-        if operation.access == "admin" or (operation.access == "key" and not self.is_open):
+        if self._needs_key(operation.access):
             told["security"] = _SECURITY
         return told
 
@@ -275,21 +275,21 @@ class _Writer:
         """Return the statuses that come with whom a route lets in, and those of every route."""
         # Before a route is looked for, a request's headers may be refused.
         errors = [HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR]
-        if access == "open":
-            return errors
         # The models may not have been looked at yet.
-        errors.append(HTTPStatus.SERVICE_UNAVAILABLE)
-        if access == "admin":
-            return [*errors, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT]
-        return errors if self.is_open else [*errors, HTTPStatus.UNAUTHORIZED]
+        errors += [HTTPStatus.SERVICE_UNAVAILABLE] * (access != "open")
+        errors += [HTTPStatus.UNAUTHORIZED] * self._needs_key(access)
+        return [*errors, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT] if access == "admin" else errors
+
+    def _needs_key(self, access: Access) -> bool:
+        return access == "admin" or (access == "key" and not self.is_open)
 
 
 def _answers(signature: Signature, target: Target) -> bool:
     """Tell whether a model has an answer to what a path asks for."""
-    predicts = signature.outputs.get("predict")
     if target.method == CLASSIFY:
-        return signature.container == "texts" and predicts is not None
+        return signature.labels_texts
     if target.method == EXPLAIN:
+        predicts = signature.outputs.get("predict")
         # Several answers for a row are not explained.
         return target.dialect == wire.OWN and isinstance(predicts, Output) and len(predicts.shape) == 1
     return target.method in ("", *signature.methods)

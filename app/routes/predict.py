@@ -17,10 +17,10 @@ from app.service import Reply, Service
 from app.wire import json_body
 
 
-def blueprint(service: Service, pool: PredictionPool) -> Blueprint:
+def blueprint(service: Service, pool: PredictionPool, paths: Paths) -> Blueprint:
     """Make every route of :mod:`app.paths` that predicts."""
     routes = Blueprint("predict", __name__)
-    for target in Paths(service.settings.aip_predict_route).rules():
+    for target in paths.rules():
         view = _view(target, service, pool)
         routes.add_url_rule(target.route, f"predict{target.route.replace('.', ' ')}", view, methods=["POST"])
     return routes

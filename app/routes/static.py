@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Response, request
+from flask import Blueprint, Response, abort, request
 
 _MEDIA = {
     ".html": "text/html; charset=utf-8",
@@ -47,3 +48,13 @@ class StaticFile:
         response.set_etag(self.etag)
         response.make_conditional(request)
         return response
+
+
+def add_files(routes: Blueprint, folder: str, files: Mapping[str, StaticFile]) -> None:
+    """Serve files below `folder`; a request names one of them, and never a path."""
+
+    @routes.get(f"{folder}/<file>")
+    def asset(file: str) -> Response:
+        if file not in files:
+            abort(404)
+        return files[file].response()

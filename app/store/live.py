@@ -281,10 +281,9 @@ class LiveModels:
 
     def _classifies(self, name: str) -> bool:
         try:
-            signature = self.manifest(name).signature
+            return self.manifest(name).signature.labels_texts
         except (NotFound, Unavailable):
             return False
-        return signature.container == "texts" and "predict" in signature.outputs
 
     def _check_served(self, view: View, name: str, version: int) -> None:
         """Raise NotFound or NotServed where a version does not answer."""

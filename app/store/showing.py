@@ -12,6 +12,7 @@ from app.signature import Container
 from app.store.catalog import ModelStore
 from app.store.manifest import Manifest
 from app.store.serving import Serving, percent
+from app.wire.json_body import document_of
 
 _CONTAINERS: dict[Container, str] = {
     "array": "an array of numbers",
@@ -38,12 +39,8 @@ def example_body(manifest: Manifest) -> dict[str, Any]:
     """Return the JSON body that asks about a golden row: the first without a missing value, if there is one."""
     signature, rows = manifest.signature, manifest.golden.rows
     if signature.container == "texts":
-        return {"text": next((text for text in rows if text), rows[0])}
-    row = next((row for row in rows if None not in row), rows[0])
-    if signature.container != "frame":
-        return {"X": [row]}
-    named = zip(signature.inputs, row, strict=True)
-    return {"features": [{column.name: value for column, value in named if column.used}]}
+        return document_of(signature, next((text for text in rows if text), rows[0]))
+    return document_of(signature, next((row for row in rows if None not in row), rows[0]))
 
 
 def curl_line(manifest: Manifest, url: str, *, as_default: bool = False) -> str:

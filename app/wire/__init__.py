@@ -7,10 +7,10 @@ from types import ModuleType
 
 from app.errors import NotAcceptable, UnsupportedMediaType
 from app.signature import Outputs, Signature
-from app.wire import arrow_body, csv_body, json_body, mlflow, npy_body, v1, v2
+from app.wire import arrow_body, csv_body, json_body, layout, mlflow, npy_body, v1, v2
 from app.wire.body import Answer, Decoded, Form
 from app.wire.dialect import Answered, Dialect, Served, Written
-from app.wire.schemas import Body, Described, RowSchemas, row_components
+from app.wire.schemas import Body, Described, RowSchemas, object_schema, row_components
 from app.wire.values import Schema
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "encode",
     "encode_labels",
     "media_type",
+    "object_schema",
     "row_components",
 ]
 
@@ -177,10 +178,12 @@ def _negotiate_mlflow(content_type: str, accept: str) -> str:
 OWN = "own"
 DIALECTS = {
     OWN: Dialect(_negotiate_own, decode, _encode_own, _describe_own),
-    "v1": Dialect(v1.negotiate, v1.decode, v1.encode, v1.describe, v1.error, v1.ERROR_SCHEMA),
-    "v2": Dialect(v2.negotiate, v2.decode, v2.encode, v2.describe, v2.error, v2.ERROR_SCHEMA, v2.LENGTH_HEADER.lower()),
+    "v1": Dialect(v1.negotiate, v1.decode, v1.encode, v1.describe, layout.error, layout.ERROR),
+    "v2": Dialect(
+        v2.negotiate, v2.decode, v2.encode, v2.describe, layout.error, layout.ERROR, v2.LENGTH_HEADER.lower()
+    ),
     "mlflow": Dialect(
         _negotiate_mlflow, mlflow.decode, mlflow.encode, mlflow.describe, mlflow.error, mlflow.ERROR_SCHEMA
     ),
-    "vertex": Dialect(v1.negotiate, v1.decode_vertex, v1.encode, v1.describe_vertex, v1.error, v1.ERROR_SCHEMA),
+    "vertex": Dialect(v1.negotiate, v1.decode_vertex, v1.encode, v1.describe_vertex, layout.error, layout.ERROR),
 }

@@ -19,8 +19,9 @@ from app.wire.schemas import (
     answer_schema,
     answers_schema,
     example_answer,
-    example_record,
     example_row,
+    named,
+    object_schema,
 )
 from app.wire.values import Schema, describe
 
@@ -107,37 +108,39 @@ def read_under(key: str, value: Any, signature: Signature, max_rows: int, body: 
     return _KEYS[key].read(signature, value, key, Known(max_rows, no_booleans))
 
 
-def schema_under(key: str, signature: Signature, rows: RowSchemas) -> Schema:
-    """Describe what :func:`read_under` takes under one of the dialects' keys; columns of lists are taken as well."""
-    return _KEYS[key].schema(signature, rows)
+def object_under(key: str, signature: Signature, rows: RowSchemas, **options: Schema) -> Schema:
+    """Describe an object with rows under one of the dialects' keys, as :func:`read_under` takes them, and `options`."""
+    return object_schema({key: _KEYS[key].schema(signature, rows)}, **options) | {"additionalProperties": False}
 
 
 def describe_body(signature: Signature, rows: RowSchemas) -> Body:
     """Describe the bodies that :func:`decode` reads."""
-    keys = {key for key in _KEYS if key != "text" or signature.container == "texts"}
-    properties = {key: schema_under(key, signature, rows) for key in _KEYS if key in keys}
+    texts = signature.container == "texts"
+    properties = {name: key.schema(signature, rows) for name, key in _KEYS.items() if texts or name != "text"}
     told = "One of these keys; columns, as {name: [values]} or pandas' to_dict() makes them, stand for rows as well."
     schema: Schema = {"type": "object", "description": told, "properties": properties}
     schema |= {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
-    return Body(schema, example_document(signature))
+    return Body(schema, document_of(signature, _example_row(signature)))
 
 
-def example_document(signature: Signature) -> dict[str, Any]:
-    """Return a body that asks about one row."""
+def document_of(signature: Signature, row: Any) -> dict[str, Any]:
+    """Return a body that asks about one row, given by position, or about one text."""
     if signature.container == "texts":
-        return {"text": example_row(signature)[0]}
-    if signature.container == "frame":
-        return {"features": [example_record(signature)]}
-    return {"X": [example_row(signature)]}
+        return {"text": row}
+    return {"features": [named(signature, row)]} if signature.container == "frame" else {"X": [row]}
+
+
+def _example_row(signature: Signature) -> Any:
+    row = example_row(signature)
+    return row[0] if signature.container == "texts" else row
 
 
 def describe_answer(signature: Signature, output: Outputs) -> Body:
-    """Describe what :func:`encode` writes, by the answer to :func:`example_document`."""
+    """Describe what :func:`encode` writes, by the answer to the example of :func:`describe_body`."""
     value = {"anyOf": [answers_schema(output), answer_schema(output)]}
     properties: dict[str, Schema] = dict.fromkeys((key.answered for key in _KEYS.values()), value)
-    count = 1
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    (asked, rows), *_ = example_document(signature).items()
+    (asked, rows), *_ = document_of(signature, _example_row(signature)).items()
     answer = example_answer(output)
     if isinstance(rows, list):
         answer = [answer] if isinstance(output, Output) else [[part] for part in answer]
@@ -147,14 +150,12 @@ def describe_answer(signature: Signature, output: Outputs) -> Body:
         properties["classes"] = {"const": classes}
         example["classes"] = classes
         schema["required"] = ["classes"]
-        count = 2
-    return Body(schema | {"minProperties": count, "maxProperties": count}, example)
+    return Body(schema | {"minProperties": len(example), "maxProperties": len(example)}, example)
 
 
 def describe_labels() -> Body:
     """Describe what :func:`encode_labels` writes."""
-    label: Schema = {"type": "object", "properties": {"label": {}, "score": {"type": ["number", "null"]}}}
-    label |= {"required": ["label", "score"], "additionalProperties": False}
+    label = object_schema({"label": {}, "score": {"type": ["number", "null"]}}) | {"additionalProperties": False}
     return Body({"anyOf": [label, {"type": "array", "items": label}]})
 
 
@@ -297,12 +298,9 @@ def _rows_schema(signature: Signature, rows: RowSchemas) -> Schema:
 
 
 def _split_schema(signature: Signature, rows: RowSchemas) -> Schema:
-    properties = {
-        "columns": {"enum": [list(signature.names), None]},
-        "data": {"type": "array", "items": rows.row, "minItems": 1},
-        "index": {},
-    }
-    return {"type": "object", "properties": properties, "required": ["data"], "additionalProperties": False}
+    data: Schema = {"type": "array", "items": rows.row, "minItems": 1}
+    columns: Schema = {"enum": [list(signature.names), None]}
+    return object_schema({"data": data}, columns=columns, index={}) | {"additionalProperties": False}
 
 
 _KEYS: dict[str, _Key] = {

@@ -1,4 +1,4 @@
-"""Which tensors a model takes and gives, as protocols that speak of tensors describe it."""
+"""Which tensors a model takes and gives, as protocols that speak of tensors describe it, and what they write alike."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from app.signature import Output, Signature
-from app.wire import tensors
-from app.wire.values import Schema
+from app.wire import json_body, tensors
+from app.wire.schemas import object_schema
 
 # The name of the only tensor of a model that takes an array.
 TENSOR = "X"
-# A list of what is served, in either protocol.
-NAMES: Schema = {
-    "type": "object",
-    "properties": {"models": {"type": "array", "items": {"type": "string"}}},
-    "required": ["models"],
-}
+# A list of what is served and an error, in either protocol.
+NAMES = object_schema({"models": {"type": "array", "items": {"type": "string"}}})
+ERROR = object_schema({"error": {"type": "string"}})
 
 
 class OutputTensor(NamedTuple):
@@ -67,3 +64,8 @@ def input_tensors(signature: Signature) -> list[dict[str, Any]]:
     shape = [-1, len(signature.inputs)] if signature.container in ("array", "objects") else [-1]
     name = first.name if signature.container == "texts" else TENSOR
     return [{"name": name, "datatype": tensors.input_datatype(first), "shape": shape}]
+
+
+def error(status: int, detail: str) -> bytes:
+    """Write an error, as :data:`ERROR` describes it."""
+    return json_body.dump({"error": detail})

@@ -10,18 +10,13 @@ from app.signature import Signature
 from app.wire import csv_body, json_body
 from app.wire.body import Decoded, Form
 from app.wire.dialect import Answered, Served, Written
-from app.wire.schemas import Body, Described, RowSchemas, answers_schema, example_row
+from app.wire.schemas import Body, Described, RowSchemas, answers_schema, example_row, object_schema
 from app.wire.v1 import method_of, method_schema
-from app.wire.values import Schema
 
 _KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _OPTION = "params"
 _TYPES = (json_body.MEDIA_TYPE, csv_body.MEDIA_TYPE)
-ERROR_SCHEMA: Schema = {
-    "type": "object",
-    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
-    "required": ["error_code", "message"],
-}
+ERROR_SCHEMA = object_schema({"error_code": {"type": "string"}, "message": {"type": "string"}})
 # MLflow's own names (databricks.proto); any other fault of a client is a BAD_REQUEST.
 _CODES = {
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
@@ -75,18 +70,11 @@ def decode(described: str, body: bytes, signature: Signature, max_rows: int) -> 
 
 def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
     """Describe what :func:`decode` reads, which chooses the method, and what may be answered."""
-    asked = [
-        {
-            "type": "object",
-            "properties": {key: json_body.schema_under(key, signature, rows), _OPTION: method_schema(signature)},
-            "required": [key],
-            "additionalProperties": False,
-        }
-        for key in _KEYS
-    ]
+    option = {_OPTION: method_schema(signature)}
+    asked = [json_body.object_under(key, signature, rows, **option) for key in _KEYS]
     split = {"columns": list(signature.names), "data": [example_row(signature)]}
     answers = {"anyOf": [answers_schema(signature.outputs[each]) for each in signature.methods]}
-    reply = {"type": "object", "properties": {"predictions": answers}, "required": ["predictions"]}
+    reply = object_schema({"predictions": answers})
     return Described(
         {
             json_body.MEDIA_TYPE: Body({"oneOf": asked}, {"dataframe_split": split}),

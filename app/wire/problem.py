@@ -8,28 +8,26 @@ from typing import Any
 
 from app.errors import ServiceError
 from app.wire.json_body import dump
+from app.wire.schemas import object_schema
 from app.wire.values import Schema
 
 MEDIA_TYPE = "application/problem+json"
 
-_BAD_PLACE = {
+_PLACE: dict[str, Schema] = {
     "pointer": {"type": "string"},
     "row": {"type": "integer"},
     "column": {"type": "string"},
-    "detail": {"type": "string"},
 }
-SCHEMA: Schema = {
-    "type": "object",
-    "properties": {
+SCHEMA = object_schema(
+    {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "request_id": {"type": "string"},
-        "errors": {"type": "array", "items": {"type": "object", "properties": _BAD_PLACE, "required": ["detail"]}},
     },
-    "required": ["type", "title", "status", "detail", "request_id"],
-}
+    errors={"type": "array", "items": object_schema({"detail": {"type": "string"}}, **_PLACE)},
+)
 
 
 def of_error(error: ServiceError, request_id: str) -> bytes:

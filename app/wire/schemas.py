@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from app.signature import Input, Output, Outputs, Signature
@@ -35,6 +35,11 @@ class RowSchemas(NamedTuple):
     row: Schema
     record: Schema
     rows: Schema
+
+
+def object_schema(required: dict[str, Schema], **others: Schema) -> Schema:
+    """Describe an object by its members: those that must be there, and `others`."""
+    return {"type": "object", "properties": {**required, **others}, "required": list(required)}
 
 
 def row_components(signature: Signature, max_rows: int, refer: Callable[[str], Schema]) -> dict[str, Schema]:
@@ -89,9 +94,13 @@ def example_row(signature: Signature) -> list[Any]:
 
 
 def example_record(signature: Signature) -> dict[str, Any]:
-    """Return that row by name, without the columns that the model ignores."""
-    named = zip(signature.inputs, example_row(signature), strict=True)
-    return {column.name: value for column, value in named if column.used}
+    """Return that row by name."""
+    return named(signature, example_row(signature))
+
+
+def named(signature: Signature, row: Sequence[Any]) -> dict[str, Any]:
+    """Return a row by name, without the columns that the model ignores."""
+    return {column.name: value for column, value in zip(signature.inputs, row, strict=True) if column.used}
 
 
 def example_answer(output: Outputs) -> Any:

@@ -19,13 +19,12 @@ from app.wire.schemas import (
     answers_schema,
     example_record,
     example_row,
+    object_schema,
 )
 from app.wire.values import Schema
 
 # TensorFlow's name of what is asked where no signature is named.
 DEFAULT_SIGNATURE = "serving_default"
-# How an error is written, in Vertex AI's protocol as well.
-ERROR_SCHEMA: Schema = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _ANSWERED = {"instances": "predictions", "inputs": "outputs"}
 _DT = {"FP16": "DT_HALF", "FP32": "DT_FLOAT", "FP64": "DT_DOUBLE", "BYTES": "DT_STRING", "BOOL": "DT_BOOL"}
 
@@ -89,15 +88,11 @@ def describe_vertex(signature: Signature, method: str, rows: RowSchemas) -> Desc
 
 
 def _describe(signature: Signature, rows: RowSchemas, keys: Sequence[str], option: dict[str, Schema]) -> Described:
-    asked: list[Schema] = []
-    answered: list[Schema] = []
+    asked = [json_body.object_under(key, signature, rows, **option) for key in keys]
+    answered = []
     for key in keys:
-        properties = {key: json_body.schema_under(key, signature, rows), **option}
-        asked.append({"type": "object", "properties": properties, "required": [key], "additionalProperties": False})
         values = [_values_schema(signature, method, by_row=key == "instances") for method in signature.methods]
-        answered.append(
-            {"type": "object", "properties": {_ANSWERED[key]: {"anyOf": values}}, "required": [_ANSWERED[key]]}
-        )
+        answered.append(object_schema({_ANSWERED[key]: {"anyOf": values}}))
     frame = signature.container == "frame"
     row = example_record(signature) if frame else example_row(signature)
     texts = signature.container == "texts"
@@ -169,11 +164,6 @@ def _values_schema(signature: Signature, method: str, *, by_row: bool) -> Schema
         return {"type": "object", "properties": dict(zip(names, map(answers_schema, output), strict=True))}
     row = {"type": "object", "properties": dict(zip(names, map(answer_schema, output), strict=True))}
     return {"type": "array", "items": row}
-
-
-def error(status: int, detail: str) -> bytes:
-    """Write an error."""
-    return json_body.dump({"error": detail})
 
 
 def status(name: str, versions: Sequence[int]) -> dict[str, Any]:

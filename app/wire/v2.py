@@ -18,14 +18,13 @@ from app.wire.body import Decoded
 from app.wire.dialect import Answered, Served, Written
 from app.wire.layout import OutputTensor, input_tensors, output_tensors
 from app.wire.rows import Place
-from app.wire.schemas import Body, Described, RowSchemas, example_record, example_row
+from app.wire.schemas import Body, Described, RowSchemas, example_record, example_row, object_schema
 from app.wire.tensors import Shape
 from app.wire.values import Schema, value_schema
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
 
-ERROR_SCHEMA: Schema = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 _DIGITS = 12
 _NAMES_SHOWN = 20
 
@@ -271,7 +270,7 @@ def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
         "minItems": len(takes),
         "maxItems": len(takes),
     }
-    asked = _object({"inputs": inputs}, id={"type": ["string", "null"]}) | {
+    asked = object_schema({"inputs": inputs}, id={"type": ["string", "null"]}) | {
         "description": "As many values in each data as its shape says; no output twice."
     }
     asked["properties"]["parameters"] = {
@@ -284,7 +283,7 @@ def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
         "type": ["object", "null"],
         "properties": {"binary_data": {"type": "boolean"}, "classification": {"enum": [0, False, None]}},
     }
-    output = _object({"name": {"enum": names}}, parameters=chosen)
+    output = object_schema({"name": {"enum": names}}, parameters=chosen)
     asked["properties"]["outputs"] = {"type": ["array", "null"], "items": output}
     return Described(
         {json_body.MEDIA_TYPE: Body(asked, _example(signature, takes)), BINARY: Body(_BYTES)},
@@ -295,10 +294,6 @@ def describe(signature: Signature, method: str, rows: RowSchemas) -> Described:
 _BYTES: Schema = {"description": f"JSON, of {LENGTH_HEADER} bytes, and raw bytes behind it."}
 
 
-def _object(required: dict[str, Schema], **others: Schema) -> Schema:
-    return {"type": "object", "properties": {**required, **others}, "required": list(required)}
-
-
 def _tensor_schema(signature: Signature, tensor: dict[str, Any]) -> Schema:
     frame = signature.container == "frame"
     column = signature.by_name[tensor["name"]] if frame else signature.inputs[0]
@@ -307,7 +302,7 @@ def _tensor_schema(signature: Signature, tensor: dict[str, Any]) -> Schema:
     rows: Schema = {"type": "integer", "minimum": 1}
     dimensions = [rows, *({"const": size} for size in tensor["shape"][1:])]
     raw = ["binary_data_size", "shared_memory_region"]
-    return _object(
+    return object_schema(
         {
             "name": {"const": tensor["name"]} if frame else {"type": "string"},
             "shape": {
@@ -341,7 +336,7 @@ def _example(signature: Signature, takes: list[dict[str, Any]]) -> dict[str, Any
 
 def _reply_schema(tensors_of: list[OutputTensor]) -> Schema:
     text: Schema = {"type": "string"}
-    output = _object(
+    output = object_schema(
         {
             "name": {"enum": [tensor.name for tensor in tensors_of]},
             "shape": {"type": "array", "items": {"type": "integer"}},
@@ -351,9 +346,4 @@ def _reply_schema(tensors_of: list[OutputTensor]) -> Schema:
         parameters={"type": "object"},
     )
     outputs = {"type": "array", "items": output}
-    return _object({"model_name": text, "model_version": text, "outputs": outputs}, id=text)
-
-
-def error(status: int, detail: str) -> bytes:
-    """Write an error."""
-    return json_body.dump({"error": detail})
+    return object_schema({"model_name": text, "model_version": text, "outputs": outputs}, id=text)

@@ -96,16 +96,15 @@ def _read_integer(column: Input, values: Sequence[Any] | Array) -> Array:
 
 def _integer_schema(column: Input) -> Schema:
     """Describe an integer column, which takes fractions as well; uint64 alone goes beyond int64."""
-    schema = {"type": "number", "minimum": int(_INT64.min)}
-    # As whole numbers: written as floats, the ends would be read as others.
-    if column.dtype.lower() == "uint64":
-        return schema | {"maximum": int(np.iinfo(np.uint64).max)}
-    return schema | {"exclusiveMaximum": int(_INT64.max) + 1}
+    highest = _highest(column)
+    # As whole numbers: written as floats, the ends would be read as others. JSON has no number beyond uint64's.
+    end = {"exclusiveMaximum": highest + 1} if highest == _INT64.max else {"maximum": highest}
+    return {"type": "number", "minimum": int(_INT64.min)} | end
 
 
 def _read_large(column: Input, values: Sequence[Any]) -> Array:
     """Read integers beyond int64, which only a column of uint64 holds."""
-    limit = np.iinfo(np.uint64).max if column.dtype.lower() == "uint64" else _INT64.max
+    limit = _highest(column)
     places = [
         (row, f"{value} is out of range: this column holds integers of 64 bits")
         for row, value in enumerate(values)
@@ -114,6 +113,11 @@ def _read_large(column: Input, values: Sequence[Any]) -> Array:
     if places:
         raise Misfit(places[:MAX_PLACES])
     return np.array(values, dtype=np.uint64)
+
+
+def _highest(column: Input) -> int:
+    """Return the largest integer of 64 bits that a column holds; others widen to int64."""
+    return int((np.iinfo(np.uint64) if column.dtype.lower() == "uint64" else _INT64).max)
 
 
 def _fitting(values: Array, dtype: str) -> Array:
