@@ -19,7 +19,7 @@ def give_large_blocks_pages_of_their_own() -> None:
     glibc does so only up to a size that grows with what was dropped, up to 32 MiB: columns of a million rows would
     leave holes that the next ones do not fit into.
     """
-    _mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    _call("mallopt", _M_MMAP_THRESHOLD, _LARGE)
 
 
 def let_threads_share_arenas() -> None:
@@ -27,7 +27,7 @@ def let_threads_share_arenas() -> None:
 
     Each arena keeps what was freed in it for its own threads. Python's threads take turns anyway.
     """
-    _mallopt(_M_ARENA_MAX, _ARENAS)
+    _call("mallopt", _M_ARENA_MAX, _ARENAS)
 
 
 def return_free_memory() -> None:
@@ -40,12 +40,11 @@ def return_free_memory() -> None:
     # Another thread may be importing it right now.
     if (pool := getattr(sys.modules.get("pyarrow"), "default_memory_pool", None)) is not None:
         pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    _call("malloc_trim", 0)
 
 
-def _mallopt(parameter: int, value: int) -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(parameter, value)
+def _call(function: str, *arguments: int) -> None:
+    """Call a function of the C library, where it has that."""
+    found = getattr(ctypes.CDLL(None), function, None)
+    if found is not None:
+        found(*arguments)
