@@ -69,7 +69,6 @@ class Loop:
     def __init__(  # noqa: PLR0913  # what it works with
         self,
         plan: Plan,
-        rungs: list[Rung],
         wish: Wish,
         journal: Journal,
         *,
@@ -78,7 +77,7 @@ class Loop:
         stop: threading.Event,
         began: float,
     ) -> None:
-        self._plan, self._rungs, self._wish, self._journal = plan, rungs, wish, journal
+        self._plan, self._wish, self._journal = plan, wish, journal
         self._start, self._watcher, self._stop = start, watcher, stop
         self._end = None if wish.seconds is None else began + wish.seconds * (1 - _SHARE_OF_FINALS)
         self._workers: dict[Worker, _Busy | None] = {}
@@ -157,13 +156,13 @@ class Loop:
 
     def _order(self, trial: Trial) -> Order:
         """Return the order for a trial: what is known of its first folds, and what it has to beat."""
-        rows = self._rungs[trial.rung].rows
+        rows = self._plan.rungs[trial.rung].rows
         known = [
             result.scores
             for result in self._plan.results
             if result.trial.candidate.key == trial.candidate.key
             and result.state == "finished"
-            and self._rungs[result.trial.rung].rows == rows
+            and self._plan.rungs[result.trial.rung].rows == rows
         ]
         beaten = self._plan.at_rung(trial.rung)
         return Order(trial, known[-1] if known else (), beaten[0].score if beaten else None)
@@ -173,7 +172,7 @@ class Loop:
         expected = self._plan.expected_seconds(trial)
         if self.left is None or expected is None:
             return None
-        most = min(self.left, longest_trial(self._rungs, trial.rung, self._wish.seconds))
+        most = min(self.left, longest_trial(self._plan.rungs, trial.rung, self._wish.seconds))
         if expected <= most:
             return None
         return Result(trial, (), 0.0, "failed", f"would take some {expected:.0f} s, and {most:.0f} are left")
@@ -192,7 +191,7 @@ class Loop:
                     self._workers[worker] = None
                 continue
             taken = time.monotonic() - busy.since
-            longest = longest_trial(self._rungs, self._proposals[busy.number].rung, self._wish.seconds)
+            longest = longest_trial(self._plan.rungs, self._proposals[busy.number].rung, self._wish.seconds)
             if not answered and (taken <= longest or not self._has_finished()):
                 continue
             result: Result | None = worker.answer() if answered else None

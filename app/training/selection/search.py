@@ -80,7 +80,6 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         watcher.began(wish, list(task.rungs), len(journal))
         loop = Loop(
             plan,
-            list(task.rungs),
             wish,
             journal,
             start=workshop.start,
