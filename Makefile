@@ -38,8 +38,9 @@ serve: $(VENV)/.installed ## serve on http://127.0.0.1:8000 (PORT=8001 changes i
 train: $(VENV)/.installed ## train a model: make train ARGS="--data my.csv --target label"
 	@exec $(BIN)/python scripts/train.py $(ARGS)
 
+# Tests side by side have one thread each: OpenMP's wait for one another at full speed.
 test: $(VENV)/.installed-dev ## run the tests, but for the live ones
-	$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/live tests $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --ignore=tests/live tests $(ARGS)
 
 test-live: $(VENV)/.installed-dev ## run the tests that start real gunicorn, nginx, browsers and containers
 	$(BIN)/python -m pytest tests/live $(ARGS)
