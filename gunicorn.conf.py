@@ -67,9 +67,14 @@ loglevel = settings.log_level.lower()
 accesslog = "-" if settings.access_log else None
 logger_class = "app.monitor.access.GunicornLogger"
 
+# A new worker has the master's handlers until it sets its own, and what it is told meanwhile would be lost: it would
+# stay until it is killed, long after everyone else has stopped. So these wait until it can act on them.
+STOPPING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGWINCH)
+
 
 def when_ready(server: "Arbiter") -> None:
-    """Let the workers share models that are promoted later, too."""
+    """Have signals back in the master after each fork, and let the workers share models that are promoted later."""
+    os.register_at_fork(after_in_parent=hear_stopping)
     if worker_class.startswith("app."):
         from app.server.sharing import Sharing
 
@@ -77,10 +82,19 @@ def when_ready(server: "Arbiter") -> None:
         server.sharing.start()
 
 
+def hear_stopping() -> None:
+    """Let the signals through that :func:`pre_fork` has held up."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
 def pre_fork(server: "Arbiter", worker: Any) -> None:
-    """Keep the collector's hands off what is shared: it writes into every object that it looks at."""
+    """Keep the collector's hands off what is shared, and hold up signals until the new worker can act on them.
+
+    The collector writes into every object that it looks at.
+    """
     gc.collect()
     gc.freeze()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -89,6 +103,7 @@ def post_worker_init(worker: Any) -> None:
     A terminal sends it to every process, and the master tells the workers itself.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hear_stopping()
     # Python's lock is handed on ten times as often as by default: what computes long in a thread (a large request, a
     # shadow) holds the event loop up for half a millisecond at a time, not for five.
     sys.setswitchinterval(0.0005)

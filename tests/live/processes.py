@@ -187,7 +187,7 @@ class Server:
             raise
 
 
-def start_gunicorn(store: Path, folder: Path, **settings: str) -> Server:
+def start_gunicorn(store: Path, folder: Path, config: str = "gunicorn.conf.py", **settings: str) -> Server:
     """Start the service as README says, on a free port, with `settings` in its environment."""
     port = free_port()
     log = folder / f"gunicorn-{port}.log"
@@ -198,7 +198,7 @@ def start_gunicorn(store: Path, folder: Path, **settings: str) -> Server:
         "WEB_CONCURRENCY": "2",
         **settings,
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"]
+    command = [sys.executable, "-m", "gunicorn", "-c", config]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)
     return Server(process, port, log)

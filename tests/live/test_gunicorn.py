@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from processes import ROOT, Answer, Client, Load, Server, post_head, raw, wait_until
 
 from app.store import ModelStore, Saved
@@ -63,6 +65,30 @@ def test_a_request_in_flight_is_finished_when_the_service_is_told_to_stop(gunico
     assert reply.startswith(b"HTTP/1.1 200 "), reply
     assert json.loads(reply.split(b"\r\n\r\n", 1)[1]) == {"y_pred": [1.0]}
     assert server.process.wait(30) == 0
+
+
+@pytest.mark.parametrize("worker_class", ["event", "gthread"])
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops(
+    gunicorn: Start, publish: Publish, tmp_path: Path, worker_class: str
+) -> None:
+    publish()
+    config = tmp_path / "told.conf.py"
+    config.write_text(
+        f"""
+import os, runpy, signal
+globals().update(runpy.run_path("{ROOT}/gunicorn.conf.py"))
+def post_fork(server, worker):
+    if worker.age == 1:
+        os.kill(worker.pid, signal.SIGTERM)
+""",
+        encoding="utf-8",
+    )
+    server = gunicorn(config=str(config), WORKER_CLASS=worker_class)
+    booted = re.compile(r"Booting worker with pid: (\d+)")
+    wait_until(lambda: len(booted.findall(server.output())) == 3, "a third worker is in the place of the first")
+    first, *others = map(int, booted.findall(server.output()))
+    wait_until(lambda: server.children() == others, "the first is gone")
+    assert f"Worker exiting (pid: {first})" in server.output()
 
 
 def test_promoting_under_load_loses_no_request_and_mixes_no_versions(gunicorn: Start, publish: Publish) -> None:
