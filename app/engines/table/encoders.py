@@ -5,6 +5,7 @@ So dropped, rare, missing and unknown categories are encoded as the encoder itse
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,8 +35,8 @@ def encode(step: Any, block: Block) -> Block:
     if block.sparse:
         raise NotReplayed(f"{type(step).__name__} is given a sparse matrix")
     pieces: list[Piece] = []
-    for index, piece in enumerate(block.pieces):
-        pieces += _lookups(step, index, piece)
+    for piece, asked in zip(block.pieces, _ask(step), strict=True):
+        pieces += _lookups(step, piece, asked)
     sparse = type(step).__name__ == "OneHotEncoder" and step.sparse_output
     return Block(tuple(pieces), sparse, block.watched)
 
@@ -50,11 +51,10 @@ class _Asked:
     answers: Array
 
 
-def _lookups(step: Any, index: int, piece: Piece) -> list[Hot]:
+def _lookups(step: Any, piece: Piece, asked: _Asked) -> list[Hot]:
     if isinstance(piece, Hot) and type(step).__name__ == "OrdinalEncoder":
-        return [_recoded(piece, _ask(step, index))]
+        return [_recoded(piece, asked)]
     fill = _fill_of(step, piece)
-    asked = _ask(step, index)
     missing = asked.missing if fill is None else asked.codes.get(fill, asked.unknown)
     dtype = np.dtype(getattr(step, "dtype", np.float64))
 
@@ -103,30 +103,55 @@ def _fill_of(step: Any, piece: Piece) -> Any:
     raise NotReplayed(f"{type(step).__name__} encodes computed numbers of column {piece.source!r}")
 
 
-def _ask(step: Any, index: int) -> _Asked:
-    categories = step.categories_[index].tolist()
-    if any(isinstance(category, int | float) and abs(category) > _EXACT for category in categories):
+def _ask(step: Any) -> list[_Asked]:
+    """Ask for all columns at once: each row holds a category of every column, and columns are encoded apart."""
+    named = [[category for category in categories if category == category] for categories in _categories(step)]  # noqa: PLR0124  # NaN differs from itself
+    longest = max(map(len, named))
+    known = [_answer(step, [column[start : start + _ASKED] for column in named]) for start in range(0, longest, _ASKED)]
+    missing, unknown = _probe(step, np.nan), _probe(step, _UNKNOWN)
+    asked = []
+    for index, column in enumerate(named):
+        answers = [part[index] for part in known]
+        places: list[int | None] = []
+        for probed in (missing[index], unknown[index]):
+            places.append(None if probed is None else sum(map(len, answers)))
+            answers += [] if probed is None else [probed]
+        codes = {category: code for code, category in enumerate(column)}
+        asked.append(_Asked(codes, places[0], places[1], np.concatenate(answers)))
+    return asked
+
+
+def _categories(step: Any) -> list[list[Any]]:
+    """Return the categories of each column; raises NotReplayed where some cannot be told apart."""
+    several: list[list[Any]] = [categories.tolist() for categories in step.categories_]
+    if any(isinstance(one, int | float) and abs(one) > _EXACT for categories in several for one in categories):
         raise NotReplayed(f"{type(step).__name__} knows integers that float64 does not hold")
-    named = [category for category in categories if category == category]  # noqa: PLR0124  # NaN differs from itself
-    answers = [_answer(step, index, named[start : start + _ASKED]) for start in range(0, len(named), _ASKED)]
-    codes = {category: code for code, category in enumerate(named)}
-    places: list[int | None] = []
-    for probe in (np.nan, _UNKNOWN):
+    return several
+
+
+def _probe(step: Any, value: Any) -> list[Array | None]:
+    """Return what the encoder makes of `value` in each column, shape (1, k); None where it raises."""
+    width = len(step.categories_)
+    with contextlib.suppress(ValueError):  # what the encoder raises for a category it does not know
+        return list(_answer(step, [[value]] * width))
+    probed: list[Array | None] = []
+    for index in range(width):
         try:
-            answers.append(_answer(step, index, [probe]))
-        except ValueError:  # what the encoder raises for a category it does not know
-            places.append(None)
-        else:
-            places.append(sum(map(len, answers)) - 1)
-    return _Asked(codes, places[0], places[1], np.concatenate(answers))
+            probed.append(_answer(step, [[value] if other == index else [] for other in range(width)])[index])
+        except ValueError:
+            probed.append(None)
+    return probed
 
 
-def _answer(step: Any, index: int, values: Sequence[Any]) -> Array:
-    """Return what the encoder makes of `values` in its column `index`, shape (n, k)."""
-    rows = np.empty((len(values), len(step.categories_)), dtype=object)
-    for other, categories in enumerate(step.categories_):
-        rows[:, other] = categories.tolist()[0]
-    rows[:, index] = values
+def _answer(step: Any, columns: Sequence[Sequence[Any]]) -> list[Array]:
+    """Return what the encoder makes of each column's values, shapes (n, k).
+
+    Columns with fewer values than others are filled up with their first category.
+    """
+    rows = np.empty((max(map(len, columns)), len(columns)), dtype=object)
+    for index, (values, categories) in enumerate(zip(columns, step.categories_, strict=True)):
+        rows[:, index] = categories.tolist()[0]
+        rows[: len(values), index] = values
     with warnings.catch_warnings():
         # Of columns without names, and of unknown categories where one is dropped.
         warnings.simplefilter("ignore")
@@ -135,8 +160,10 @@ def _answer(step: Any, index: int, values: Sequence[Any]) -> Array:
         encoded = encoded.tocsc()
     elif hasattr(encoded, "to_numpy"):
         encoded = encoded.to_numpy()
-    first, last = _columns_of(step, index)
-    encoded = encoded[:, first:last]
+    return [_dense(encoded[: len(values), slice(*_columns_of(step, index))]) for index, values in enumerate(columns)]
+
+
+def _dense(encoded: Any) -> Array:
     return np.asarray(encoded.toarray() if hasattr(encoded, "toarray") else encoded, dtype=np.float64)
 
 
