@@ -72,8 +72,20 @@ def error_reply(error: Exception, asked: str, request_id: str, dialect: str = wi
     """Turn what was raised into an error as the dialect writes it, a problem document where it is our own.
 
     An exception outside :class:`ServiceError` is ours: it leaves as an opaque 500, and the log has the
-    trace; `asked` says there what was asked.
+    trace; `asked` says there what was asked. The exception has no trace any more then: it holds every frame
+    that it went through, with the body and what was read of it, and some of these frames hold the exception,
+    so that all of it would stay until a full collection.
     """
+    try:
+        return _error_reply(error, asked, request_id, dialect)
+    finally:
+        raised: BaseException | None = error
+        while raised is not None:
+            raised.__traceback__ = None
+            raised = raised.__cause__ or raised.__context__
+
+
+def _error_reply(error: Exception, asked: str, request_id: str, dialect: str) -> Reply:
     if isinstance(error, ServiceError):
         if wire.DIALECTS[dialect].error is not None:
             return status_reply(error.status, error.detail, request_id, error.headers, dialect)

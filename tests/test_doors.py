@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import weakref
 import zlib
 from typing import Any
 
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from app import door
+from app.errors import ServiceError
 from app.paths import Paths
 from app.server.hotpath import HotPath
 from app.server.http1 import Request
@@ -195,3 +199,49 @@ def test_only_a_post_predicts(client: FlaskClient) -> None:  # noqa: F811
     extensions = client.application.extensions
     hot = HotPath(extensions["service"], extensions["metrics"])
     assert hot.find(Request("GET", b"/predict", "1.1", {}, b"", keep_alive=True)) is None
+
+
+class Held(ServiceError):
+    """An error that can be looked for in memory."""
+
+
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("fault", [Held, KeyError], ids=["the client's", "ours"])
+def test_an_error_is_gone_with_its_reply_and_with_it_what_was_read(
+    client: FlaskClient,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[Exception],
+    together: int,
+) -> None:
+    class Document:
+        """What was read of a body."""
+
+    read: list[weakref.ref[Document]] = []
+
+    def fail(*_: object) -> None:
+        document = Document()
+        read.append(weakref.ref(document))
+        try:
+            raise ValueError
+        except ValueError as reason:
+            raise fault("x") from reason
+
+    app: Any = client.application
+    service = app.extensions["service"]
+    monkeypatch.setattr(service.models, "choose", fail)
+    # What captures the log for tests keeps the trace.
+    monkeypatch.setattr(door.log, "disabled", True)
+    request = Request("POST", b"/predict", "1.1", {"content-type": JSON}, b'{"X":[' + ROW + b"]}", keep_alive=True)
+    hot_path = HotPath(service, app.extensions["metrics"])
+    target = hot_path.find(request)
+    assert target is not None
+    gc.collect()
+    gc.disable()
+    try:
+        hot_path.answer_all([(target, request)] * together)
+        for _ in range(together):
+            client.post("/predict", data=request.body, headers=request.headers)
+        assert len(read) == 2 * together
+        assert not [document for document in read if document() is not None]
+    finally:
+        gc.enable()
