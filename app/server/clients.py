@@ -19,6 +19,8 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 # Replies that a client does not take: beyond this nothing more is read from it.
 _MOST_UNSENT = 1024 * 1024
 _PAUSE_SECONDS = 1.0
+# Bodies that are not whole yet: as much as so many of the largest are kept for all clients together.
+_MOST_LARGE_BODIES = 16
 
 
 class Clients:
@@ -55,6 +57,7 @@ class Clients:
         self._limits = limits
         self._patience = patience
         self._connections: set[Connection] = set()
+        self._held = 0
         self._accepting = False
         self._accept_again = 0.0
 
@@ -117,7 +120,7 @@ class Clients:
             if events & _WRITE:
                 connection.flush(now)
                 self._settle(connection, now)
-            if events & _READ and connection.events and not connection.read(now):
+            if events & _READ and connection.events and not self._read(connection, now):
                 self.drop(connection)
                 return
         except OSError:
@@ -129,6 +132,16 @@ class Clients:
             self._settle(connection, now)
         elif not connection.busy:
             self.go_on(connection)
+
+    def _read(self, connection: Connection, now: float) -> bool:
+        """Read what has come, and give up a body that there is no room for; returns whether there is more to do."""
+        before = connection.held
+        of_use = connection.read(now)
+        self._held += connection.held - before
+        if connection.held and self._held > _MOST_LARGE_BODIES * self._limits.body:
+            self._held -= connection.held
+            connection.give_up()
+        return of_use
 
     def go_on(self, connection: Connection) -> None:
         """Put a connection with more to answer back in the row."""
@@ -173,6 +186,7 @@ class Clients:
         if connection not in self._connections:
             return
         self._connections.discard(connection)
+        self._held -= connection.held
         if connection.events:
             self._selector.unregister(connection)
             connection.events = 0

@@ -77,6 +77,11 @@ class Connection:
         return not (self.busy or self.waiting or self._out or self._reader.started)
 
     @property
+    def held(self) -> int:
+        """How many bytes of a body that is not whole yet are kept."""
+        return self._reader.held
+
+    @property
     def unsent(self) -> int:
         """How many bytes the client has not taken yet."""
         return len(self._out)
@@ -109,6 +114,10 @@ class Connection:
         if not (in_head and self._reader.started and not self._reader.in_body):
             self.rest(now)
         return True
+
+    def give_up(self) -> None:
+        """Refuse the request that is being read, for want of room."""
+        self.waiting.append(self._reader.give_up())
 
     def rest(self, now: float) -> None:
         """Set how long the client may take for what comes next."""
@@ -163,5 +172,6 @@ class Connection:
         return self._reader.started
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and let go of what was read."""
         self._sock.close()
+        self._reader.close()

@@ -48,11 +48,14 @@ class Refusal(Exception):
     Its target is known where its head was read.
     """
 
-    def __init__(self, status: HTTPStatus, detail: str, target: bytes = b"") -> None:
+    def __init__(
+        self, status: HTTPStatus, detail: str, target: bytes = b"", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.target = target
+        self.headers = headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class RequestReader:
         self._fed = 0
         self._recent = b""
         self._is_rtsp = False
+        self._chunks: list[bytes] = []
+        self._length = 0
 
     def feed(self, data: bytes) -> list[Request]:
         """Read on; returns the requests that are complete now.
@@ -153,6 +158,26 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         return self.feed(head.encode("latin-1") + rest)
 
+    @property
+    def held(self) -> int:
+        """How many bytes of a body that is not whole yet are kept here."""
+        return self._length if self.in_body else 0
+
+    def give_up(self) -> Refusal:
+        """Read no more of a request, for want of room, and return what its client is to be told."""
+        self._closed = True
+        self._chunks = []
+        self.started = self.in_body = False
+        detail = "more bodies are on their way than this service has room for; try again shortly"
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, detail, self._target, {"Retry-After": "1"})
+
+    def close(self) -> None:
+        """Let go of what was read, and of what refers back to this: the parser, and the trace of a refusal."""
+        self._closed = True
+        self._chunks = []
+        self._refusal = None
+        del self._parser
+
     # What the parser calls
 
     def on_message_begin(self) -> None:
@@ -164,7 +189,7 @@ class RequestReader:
         self._count = 0
         self._head = 0
         self._hosts = 0
-        self._chunks: list[bytes] = []
+        self._chunks = []
         self._length = 0
 
     def on_url(self, part: bytes) -> None:
@@ -232,7 +257,8 @@ class RequestReader:
         """Keep it, whole."""
         if self._parser.should_upgrade():
             return
-        chunks = self._chunks
+        # An idle connection keeps nothing of the last body.
+        chunks, self._chunks = self._chunks, []
         keep_alive = self._parser.should_keep_alive()
         self._requests.append(
             Request(

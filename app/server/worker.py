@@ -195,7 +195,7 @@ class EventWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
             return None
         request = connection.waiting.popleft()
         if isinstance(request, Refusal):
-            self.reply_problem(connection, request.status, request.detail, request)
+            self.reply_problem(connection, request.status, request.detail, request, request.headers)
             return None
         target = self.hot.find(request) if self.hot else None
         if not self.is_short(request, target):

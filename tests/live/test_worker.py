@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -183,3 +185,28 @@ def test_nothing_is_left_of_clients_that_are_gone(start: Callable[..., Server], 
     wait_until(lambda: descriptors() <= before, "their descriptors are closed")
     with Client(server.port) as client:
         assert client.predict([[1, 1]]).json == {"y_pred": [1.0]}
+
+
+def answered(peers: list[socket.socket]) -> list[socket.socket]:
+    return select.select(peers, [], [], 0)[0]
+
+
+def test_bodies_on_their_way_are_kept_up_to_a_bound(start: Callable[..., Server]) -> None:
+    size = 1_000_000
+    server = start(MAX_BODY_BYTES=str(size))
+    with contextlib.ExitStack() as stack:
+        peers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE))
+            for _ in range(20)
+        ]
+        for peer in peers:
+            peer.sendall(post_head(size) + b" " * (size - 100))
+        # Sixteen of the largest bodies have room, and these are a little smaller.
+        wait_until(lambda: len(answered(peers)) == 4, "four are refused")
+        refused = answered(peers)
+        told = [peer.makefile("rb").read() for peer in refused]
+        assert {reply.split(b" ", 2)[1] for reply in told} == {b"503"}
+        assert all(b"Retry-After: 1" in reply for reply in told)
+        kept = [peer for peer in peers if peer not in refused]
+        kept[0].sendall(b'{"x":[[0,1]]}'.rjust(100))
+        assert kept[0].recv(15) == b"HTTP/1.1 200 OK"

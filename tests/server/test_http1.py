@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -134,3 +137,32 @@ def test_a_client_that_waits_to_be_told_to_send_its_body_is_known() -> None:
     assert reader.wants_continue
     assert seen(reader.feed(b"hi")) == [("POST", b"/b", b"hi", True)]
     assert not reader.wants_continue
+
+
+def test_nothing_of_a_body_is_kept_once_it_is_whole_or_given_up() -> None:
+    reader = RequestReader(Limits())
+    reader.feed(POST + b"Content-Length: 4\r\n\r\nhi")
+    assert reader.held == 2
+    [request] = reader.feed(b"yo")
+    assert (request.body, reader.held) == (b"hiyo", 0)
+    reader.feed(POST + b"Content-Length: 4\r\n\r\nhi")
+    refusal = reader.give_up()
+    assert (refusal.status, refusal.target, refusal.headers) == (503, b"/b", {"Retry-After": "1"})
+    assert reader.held == 0
+    assert reader.feed(b"yo") == []
+
+
+@pytest.mark.parametrize("sent", [b"2\r\nhi\r\n", b"2\r\nhi\r\n9\r\n"], ids=["half a body", "too large a body"])
+def test_a_reader_is_gone_once_it_is_closed(sent: bytes) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        reader = RequestReader(Limits(body=3))
+        with contextlib.suppress(Refusal):
+            reader.feed(CHUNKED + sent + b"and more")
+        reader.close()
+        gone = weakref.ref(reader)
+        del reader
+        assert gone() is None
+    finally:
+        gc.enable()
