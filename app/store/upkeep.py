@@ -49,7 +49,9 @@ def verify(
 
 def _judge(catalog: ModelStore, name: str, version: int, *, allow_mismatch: bool) -> Verdict:
     try:
-        load_version(catalog, name, version, allow_mismatch=allow_mismatch)
+        model = load_version(catalog, name, version, allow_mismatch=allow_mismatch)
+        # The estimator itself, which a form may answer for until a request needs what no form does.
+        check_golden(model.native, model.signature, model.manifest.golden)
     except StoreError as fault:
         return Verdict(name, version, str(fault))
     except Exception as fault:  # a stranger's estimator may raise anything

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
 
 from app.errors import StoreError
-from app.store import ModelStore, Saved, upkeep
+from app.store import ModelStore, Saved, load, save, upkeep
+from app.store.disk import sha256
+from app.store.saving import pickled
 from tests.store.helpers import break_version, pretend_other_sklearn
 
 Publish = Callable[..., Saved]
@@ -32,6 +36,21 @@ def test_nothing_of_another_scikit_learn_is_promoted_unless_it_is_allowed(
     with pytest.raises(StoreError, match=r"m version 1 cannot be promoted: it was fitted with scikit-learn 1\.2\.3"):
         upkeep.promote(catalog, "m", 1)
     assert upkeep.promote(catalog, "m", 1, allow_mismatch=True).promoted == 1
+
+
+def test_an_estimator_is_asked_though_another_form_answers_for_it(root: Path, catalog: ModelStore) -> None:
+    rows, target = make_classification(200, random_state=0)
+    saved = save(LogisticRegression().fit(rows, target), rows, "m", root=root, promote=False)
+    other = pickled(LogisticRegression().fit(rows, 1 - target))
+    manifest = saved.path / "manifest.json"
+    digest = catalog.manifest("m", 1).files["model.joblib"].sha256
+    (saved.path / "model.joblib").write_bytes(other)
+    manifest.write_text(manifest.read_text().replace(digest, sha256(other)))
+    load("m", 1, root=root)
+    [verdict] = upkeep.verify(catalog, "m")
+    assert "golden row" in str(verdict.refused)
+    with pytest.raises(StoreError, match="m version 1 cannot be promoted"):
+        upkeep.promote(catalog, "m", 1)
 
 
 def test_every_file_of_a_rechecked_version_comes_along(root: Path, catalog: ModelStore, publish: Publish) -> None:
