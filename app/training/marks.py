@@ -29,20 +29,23 @@ class Marks:
     keys: a hash of the row's content; equal rows have equal keys.
     groups: a hash of the value of the column that says which rows belong together; None without one.
     times: what rows are ordered by, floats or ``datetime64``; None without one.
+    columns: the names of the columns whose values the keys are of, sorted.
     """
 
     keys: Keys
     groups: Keys | None = None
     times: npt.NDArray[Any] | None = None
+    columns: tuple[str, ...] = ()
 
     def take(self, kept: npt.NDArray[Any]) -> Marks:
         """Return the marks of the rows that are kept: indices, or whether each is."""
         groups, times = (None if part is None else part[kept] for part in (self.groups, self.times))
-        return Marks(self.keys[kept], groups, times)
+        return Marks(self.keys[kept], groups, times, self.columns)
 
     def without(self, column: pd.Series[Any]) -> Marks:
         """Return the marks as if `column`, one of those that were hashed, had not been there."""
-        return Marks(self.keys - hash_column(column), self.groups, self.times)
+        left = tuple(name for name in self.columns if name != str(column.name))
+        return Marks(self.keys - hash_column(column), self.groups, self.times, left)
 
 
 def mark_rows(frame: pd.DataFrame, group: str | None = None, time: str | None = None) -> Marks:
@@ -55,7 +58,7 @@ def mark_rows(frame: pd.DataFrame, group: str | None = None, time: str | None = 
     """
     groups = None if group is None else hash_column(_whole_column(frame, group, "--group"))
     times = None if time is None else _as_times(_whole_column(frame, time, "--time"))
-    return Marks(hash_rows(frame), groups, times)
+    return Marks(hash_rows(frame), groups, times, tuple(sorted(map(str, frame.columns))))
 
 
 def hash_rows(frame: pd.DataFrame) -> Keys:

@@ -31,6 +31,7 @@ from app.training.recipes import RECIPES, Recipe
 from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns, summarise_predictions
 from app.training.report import Report, Subject, make_report
+from app.training.seen import earliest
 from app.training.selection import Found, Limits, Wish, select
 from app.training.split import Split, split_rows
 from app.training.table import Table
@@ -222,6 +223,7 @@ def appraise(answers: Answers, wishes: Wishes, problem: Problem, split: Split, t
 def describe_data(table: Table, problem: Problem, split: Split, options: Options, answers: Answers) -> dict[str, Any]:
     """Return what the manifest says of the data: where it is from, how it was split, what it looked like."""
     own_split = problem.n_held_out > 0
+    marks = problem.held_out_marks(len(split.y_test))
     return {
         "source": table.source,
         "sha256": table.sha256,
@@ -231,6 +233,8 @@ def describe_data(table: Table, problem: Problem, split: Split, options: Options
         "split": split.rule,
         "group": options.group,
         "time": options.time,
+        "held_out_since": None if marks is None else earliest(marks),
+        "hashed": [] if marks is None else list(marks.columns),
         "seed": options.seed,
         "test_size": None if own_split else options.test_size,
         "rows_trained": len(problem.y) if options.refit else len(split.y_train),

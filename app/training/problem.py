@@ -62,6 +62,10 @@ class Problem:
             return "frame"
         return "texts" if isinstance(self.X, list) else "array"
 
+    def held_out_marks(self, n_held_out: int) -> Marks | None:
+        """Return the marks of the last rows, which a split has put there."""
+        return None if self.marks is None else self.marks.take(np.arange(len(self.y) - n_held_out, len(self.y)))
+
     @property
     def array(self) -> npt.NDArray[np.float64]:
         """X where it is an array, for recipes that take nothing else."""

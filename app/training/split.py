@@ -114,6 +114,11 @@ def split_rows(problem: Problem, test_size: float, seed: int, *, drawn: bool = F
     return problem, split
 
 
+def held_out_by_hash(keys: Keys, test_size: float) -> HeldOut:
+    """Tell of each row, by a hash of its content or of its group, whether it is among the share `test_size`."""
+    return mixed(keys) < np.uint64(int(test_size * _HASHES))
+
+
 def reorder(problem: Problem, order: Indices) -> Problem:
     """Return the problem with its rows in the order given."""
     marks = None if problem.marks is None else problem.marks.take(order)
@@ -207,7 +212,7 @@ def _hold_out(problem: Problem, marks: Marks, test_size: float) -> tuple[Rule, H
     else:
         rule = "content" if marks.groups is None else "group"
         places = mixed(marks.keys if marks.groups is None else marks.groups)
-        held_out = places < np.uint64(int(test_size * _HASHES))
+        held_out = held_out_by_hash(marks.keys if marks.groups is None else marks.groups, test_size)
         # R2 needs two rows; each class one.
         if moved := _settle(held_out, places, codes, needed=1 if classes else _FEWEST):
             notes.append(f"{moved} row{'s' * (moved > 1)} changed sides of the split, so that there are enough on both")
