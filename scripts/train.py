@@ -123,7 +123,8 @@ def _seconds(context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--objective",
     metavar="METRIC",
-    help="The metric that models are compared by, see below.  [default: what --threshold is chosen by, else the first]",
+    help="The metric that models are compared by, see below.  [default: what --threshold is chosen by, else the "
+    "first; a search, which knows no threshold yet, goes by the first]",
 )
 @click.option(
     "--calibrate",

@@ -11,6 +11,7 @@ import sklearn
 
 from app import store
 from app.memory import return_free_memory
+from app.store.saving import pickled
 from app.store.showing import curl_line
 from app.training.balance import balance_classes
 from app.training.data import read_table
@@ -95,6 +96,8 @@ def train(options: Options, progress: Progress) -> Outcome:
     data = describe_data(table, problem, split, options, answers)
     challenger = Challenger(wishes.objective, appraisal, answers, data, problem, split)
     decision = decide_promotion(options.promote, challenger, name=name, store=options.store)
+    if decision.promote and options.promote != "always" and model is not fitted:
+        decision = keep_limits(decision, model, limits_of(options), challenger)
     report = None
     if options.report:
         subject = Subject(name, model, options, challenger, decision, leaks, fitter.warned, sections)
@@ -150,10 +153,24 @@ def make_wish(options: Options, problem: Problem) -> Wish:
         trials=options.trials,
         jobs=options.jobs or os.cpu_count() or 1,
         seed=options.seed,
-        limits=Limits(options.max_latency_ms, options.max_size_mb),
+        limits=limits_of(options),
         resume=options.resume,
         max_loss=options.max_loss if options.compress else None,
     )
+
+
+def limits_of(options: Options) -> Limits:
+    """Return the serving budget."""
+    return Limits(options.max_latency_ms, options.max_size_mb)
+
+
+def keep_limits(decision: Decision, model: Any, limits: Limits, challenger: Challenger) -> Decision:
+    """Measure a model with what came around it after the search had measured it, and keep one back that is beyond."""
+    if limits == Limits():
+        return decision
+    cost = store.serving_cost(model, challenger.split.X_train[:_SAMPLE_ROWS], challenger.problem.feature_names)
+    why = limits.why_beyond(cost.one * 1e3, len(pickled(model)) / 1e6)
+    return decision if why is None else Decision(False, f"with its calibration and threshold around it, {why}")
 
 
 def tell_apart(table: Table, problem: Problem) -> dict[str, Any]:

@@ -242,6 +242,14 @@ def test_a_class_of_one_row_cannot_be_calibrated(trainer: Trainer, tmp_path: Pat
         trainer(data=path, calibrate="auto", test_size=0.5)
 
 
+def test_a_model_that_is_too_slow_with_what_comes_around_it_is_not_promoted(trainer: Trainer, rare: Path) -> None:
+    outcome, _ = trainer(data=rare, estimator="naive-bayes", calibrate="sigmoid", max_latency_ms=1e-6)
+    assert not outcome.saved.promoted
+    assert "with its calibration and threshold around it, one row takes" in outcome.decision.reason
+    forced, _ = trainer(data=rare, estimator="naive-bayes", calibrate="sigmoid", max_latency_ms=1e-6, promote="always")
+    assert forced.saved.promoted
+
+
 def test_refitted_models_keep_what_was_learnt_for_them(trainer: Trainer, rare: Path, tmp_path: Path) -> None:
     outcome, _ = trainer(data=rare, estimator="naive-bayes", threshold="5:1", calibrate="sigmoid", refit=True)
     estimator = store.load("rare", root=tmp_path / "models").estimator

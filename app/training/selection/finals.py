@@ -99,16 +99,7 @@ def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Fi
     except Exception as fault:  # whatever an estimator raises, the others are not to suffer
         return replace(finalist, size=size, refused=f"gives no answers: {first_line(fault)}")
     found = replace(finalist, latency_one=cost.one * 1e3, latency_many=cost.many * 1e3, engine=cost.engine, size=size)
-    return replace(found, refused=_beyond(found, limits))
-
-
-def _beyond(finalist: Finalist, limits: Limits) -> str | None:
-    """Say which limit a finalist is beyond."""
-    if limits.max_latency_ms is not None and finalist.latency_one > limits.max_latency_ms:
-        return f"one row takes {finalist.latency_one:.3g} ms, more than {limits.max_latency_ms:g}"
-    if limits.max_size_mb is not None and finalist.size > limits.max_size_mb:
-        return f"{finalist.size:.3g} MB, more than {limits.max_size_mb:g}"
-    return None
+    return replace(found, refused=limits.why_beyond(found.latency_one, found.size))
 
 
 def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist | None:

@@ -19,6 +19,14 @@ class Limits:
     max_latency_ms: float | None = None
     max_size_mb: float | None = None
 
+    def why_beyond(self, latency_ms: float, size_mb: float) -> str | None:
+        """Say which limit a model is beyond, or return None."""
+        if self.max_latency_ms is not None and latency_ms > self.max_latency_ms:
+            return f"one row takes {latency_ms:.3g} ms, more than {self.max_latency_ms:g}"
+        if self.max_size_mb is not None and size_mb > self.max_size_mb:
+            return f"{size_mb:.3g} MB, more than {self.max_size_mb:g}"
+        return None
+
 
 @dataclass(frozen=True)
 class Wish:
