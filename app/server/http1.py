@@ -238,6 +238,8 @@ class RequestReader:
             self._refuse(HTTPStatus.BAD_REQUEST, f"the Host {headers['host'][:40]!r} is no host")
         if "transfer-encoding" in headers and version == "1.0":
             self._refuse(HTTPStatus.BAD_REQUEST, "HTTP/1.0 knows no Transfer-Encoding")
+        if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+            self._refuse(HTTPStatus.BAD_REQUEST, "the only Transfer-Encoding that is read is chunked")
         if int(headers.get("content-length") or 0) > self._limits.body:
             self._refuse_body()
         if "expect" in headers and version == "1.1":

@@ -89,6 +89,7 @@ def test_headers_are_found_by_their_lower_case_name_and_joined() -> None:
         (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (POST + b"Transfer-Encoding: xchunked\r\n\r\n", 400),
         (POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
         (CHUNKED + b"zz\r\n", 400),
         (CHUNKED + b"-2\r\nhi\r\n", 400),
         (CHUNKED + b"2\r\nhiyou\r\n", 400),
