@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import _checkout  # noqa: F401
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from app.training.options import Options
@@ -212,6 +213,9 @@ def _run(given: dict[str, Any]) -> None:
         raise click.UsageError("--search chooses the estimator itself; leave out --estimator")
     elif given["balance"]:
         raise click.UsageError("--search tries weights of classes itself; leave out --balance")
+    chosen = click.get_current_context().get_parameter_source("max_loss")
+    if chosen is ParameterSource.COMMANDLINE and not given["compress"]:
+        raise click.UsageError("--max-loss is for --compress; give that too")
     for option in _OWN_OPTIONS:
         if given[option] is not None and option not in RECIPES[given["recipe"]].takes:
             takers = " and ".join(recipe.name for recipe in RECIPES.values() if option in recipe.takes)

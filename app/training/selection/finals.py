@@ -66,7 +66,10 @@ class Finalist:
 
 
 def choose_finalists(best: Sequence[Result]) -> list[Result]:
-    """Return the best of each leading family, and the leading family's second best; `best` has the best first."""
+    """Return the best of each leading family, and the leading family's second best; `best` has the best first.
+
+    The dummy is among them only where there is nothing else.
+    """
     firsts: dict[str, Result] = {}
     second: list[Result] = []
     for result in best:
@@ -75,7 +78,7 @@ def choose_finalists(best: Sequence[Result]) -> list[Result]:
             second = [result]
     found = [*list(firsts.values())[: FINALISTS - len(second)], *second]
     # The order of `best`: where time is short, the best are fitted first.
-    return [result for result in best if result in found]
+    return [result for result in best if result in found] or list(best[:1])
 
 
 def blend_of(best: Sequence[Result], spaces: Sequence[str]) -> Candidate | None:

@@ -48,13 +48,17 @@ def open_journal(folder: Path, asked: Mapping[str, Any], *, resume: bool) -> Ite
     Raises
     ------
     TrainingError
-        There is nothing to resume, or it was a search for something else.
+        There is nothing to resume, it was a search for something else, or the folder cannot be written to.
     """
     path = folder / FILE
     head = json.loads(json.dumps(dict(asked)))
     known = _read(path, head) if resume else {}
-    folder.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as stream:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = path.open("w", encoding="utf-8")
+    except OSError as fault:
+        raise TrainingError(f"the model store {folder.parent} cannot be written: {fault.strerror}") from fault
+    with opened as stream:
         journal = Journal(stream, {})
         stream.write(json.dumps(head) + "\n")
         for result in known.values():

@@ -91,7 +91,7 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         watcher.ended(why)
         best = plan.best()
         if not best:
-            raise TrainingError(_nothing_fitted(plan))
+            raise TrainingError(_nothing_fitted(plan, stopped=stop.is_set()))
         blend = None if stop.is_set() else _try_blend(plan, problem, families, workshop, journal, wish, loop.left)
         measured: list[Finalist] = []
         best = sorted([*best, *([blend] if blend else [])], key=lambda result: (-result.trial.rung, -result.score))
@@ -160,7 +160,9 @@ def _try_blend(  # noqa: PLR0913, PLR0917  # what it is made of, tried with and 
     return result if result.state == "finished" else None
 
 
-def _nothing_fitted(plan: Plan) -> str:
+def _nothing_fitted(plan: Plan, *, stopped: bool) -> str:
+    if stopped:
+        return "the search was stopped before any candidate had been fitted"
     why = next((result.why for result in plan.results if result.why), "the budget was too short for the first of them")
     return f"no candidate could be fitted: {why}"
 

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,15 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, task_file, threads), daemon=True)
-        self._process.start()
+        # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search. A process inherits
+        # what is held up, and would otherwise be interrupted in the middle of its imports. Python's own helper lets
+        # the signal through once it runs.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def ask(self, order: Order | Fitting) -> None:
@@ -200,8 +209,6 @@ class Worker:
 
 
 def _work(connection: Connection, task_file: Path, threads: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "fork" in multiprocessing.get_all_start_methods():
         # Nothing is started here; but the locks of joblib's threads have no names then, which a process that is ended
         # in the middle would leave behind.

@@ -72,7 +72,8 @@ class Workshop:
         rung = self._task.rungs[result.trial.rung]
         expected = result.seconds / len(result.scores) * len(self._split.y_train) / rung.rows
         if left is not None and expected > left:
-            why = f"fitting on all rows would take some {expected:.0f} s, and {max(0.0, left):.0f} are left"
+            remains = f"some {left:.1f} s are left" if left > 0 else "no time is left"
+            why = f"fitting on all rows would take some {expected:.1f} s, and {remains}"
             return Finalist(result, self._folder, Fitted(0.0, 0.0, 0.0, why))
         self._fitted += 1
         path = self._folder / f"model-{self._fitted}.joblib"

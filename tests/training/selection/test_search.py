@@ -115,6 +115,39 @@ def test_ctrl_c_takes_the_best_so_far(searching: Searching, tmp_path: Path, rows
     assert len(found.model.predict(rows[1].X_test)) == len(rows[1].y_test)
 
 
+def test_where_nothing_else_was_tried_the_dummy_is_the_best_so_far(searching: Searching, tmp_path: Path) -> None:
+    assert searching(tmp_path, trials=1).candidate.family == "dummy"
+    with pytest.raises(TrainingError, match=r"no finalist is within the limits; the nearest, dummy"):
+        searching(tmp_path, trials=1, limits=Limits(max_latency_ms=1e-6))
+
+
+def test_a_store_that_cannot_be_written_is_told_in_one_line(searching: Searching, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrainingError, match=r"the model store .*file cannot be written: Not a directory"):
+        searching(tmp_path / "file" / "m")
+
+
+def test_ctrl_c_while_processes_start_is_clean(tmp_path: Path) -> None:
+    command = [sys.executable, "scripts/train.py", "--dataset", "wine", "--search", "--budget", "60s", "--no-report"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"MODEL_STORE": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not children.read_text().split():
+        assert process.poll() is None
+    # As a terminal does: every process is told.
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert "Traceback" not in printed
+    assert "stopped" in printed
+
+
 def test_no_finalist_within_the_limits_is_an_error_that_names_the_nearest(searching: Searching, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no finalist is within the limits; the nearest, .*more than 1e-06"):
         searching(tmp_path, trials=3, limits=Limits(max_latency_ms=1e-6))
