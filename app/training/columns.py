@@ -10,29 +10,31 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from app.training.dates import as_dates
 from app.training.errors import TrainingError
-from app.training.layout import is_number
+from app.training.strangers import find_strangers
 
 Kind = Literal["number", "category", "boolean", "date", "text"]
 
-_DATE_FORMATS = ("ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d %H:%M:%S", "%m/%d/%Y %H:%M")
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 _ID_NAME = re.compile(r"(^|[_\W])(id|ids|uuid|guid|index|rownames?|row|rowid|serial)$", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"[a-z]I[dD]$")
 _PROBE = 500
 _WORDS_OF_A_TEXT = 3
 _DISTINCT_SHARE_OF_A_TEXT = 0.3
 _ROWS_TO_TELL_AN_ID = 20
-_SHARE_OF_NUMBERS = 0.98
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The features by kind; `dropped` says why a column is of no use; `names` are all, in the table's order."""
+    """The features by kind; `dropped` says why a column is of no use; `names` are all, in the table's order.
+
+    `notes` say what the values of a column are taken for where that may surprise, one line each.
+    """
 
     names: tuple[str, ...]
     kinds: dict[str, Kind]
     dropped: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def of(self, kind: Kind) -> list[str]:
         """Return the names of the columns of `kind`."""
@@ -66,7 +68,9 @@ def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.
         features = pd.DataFrame(converted, copy=False)
     kinds: dict[str, Kind] = {}
     dropped: dict[str, str] = {}
+    notes: list[str] = []
     for name, column in converted.items():
+        notes += _describe_strangers(column)
         reason = None if keep_all else _why_useless(column, name)
         if reason is None:
             kinds[name] = find_kind(column)
@@ -75,7 +79,7 @@ def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.
     if not kinds:
         told = ", ".join(f"{name!r} is {reason}" for name, reason in dropped.items())
         raise TrainingError(f"no column is left to learn from: {told}")
-    return features, Columns(tuple(converted), kinds, dropped)
+    return features, Columns(tuple(converted), kinds, dropped, tuple(notes))
 
 
 def find_kind(column: pd.Series[Any]) -> Kind:
@@ -96,47 +100,24 @@ def find_kind(column: pd.Series[Any]) -> Kind:
 def _convert(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     if types.is_float_dtype(column.dtype):
         _refuse_infinite(column, name)
-    if not types.is_string_dtype(column.dtype):
-        return column
-    if (dates := as_dates(column)) is not None:
-        return dates
-    _refuse_stray_words(column, name)
-    return column
+    dates = as_dates(column) if types.is_string_dtype(column.dtype) else None
+    return column if dates is None else dates
 
 
 def _refuse_infinite(column: pd.Series[Any], name: str) -> None:
-    infinite = np.flatnonzero(np.isinf(column.to_numpy(dtype=np.float64)))
+    infinite = column.index[np.isinf(column.to_numpy(dtype=np.float64))]
     if infinite.size:
         raise TrainingError(f"column {name!r}, row {infinite[0] + 1} is infinite; correct it or leave it empty")
 
 
-def as_dates(column: pd.Series[Any]) -> pd.Series[Any] | None:
-    """Return a column of written dates as datetime64 in UTC; None where it holds anything else."""
-    probe = column.dropna().head(_PROBE)
-    if probe.empty or not probe.str.match(_DATE).all():
-        return None
-    for layout in _DATE_FORMATS:
-        try:
-            return pd.to_datetime(column, format=layout, utc=True).dt.tz_localize(None)
-        except (ValueError, OverflowError):
-            continue
-    return None
-
-
-def _refuse_stray_words(column: pd.Series[Any], name: str) -> None:
+def _describe_strangers(column: pd.Series[Any]) -> list[str]:
     """Refuse a column that is numbers but for a few values: as categories they would be worth nothing."""
-    present = column.dropna()
-    probe = present.head(_PROBE)
-    if len(present) < _ROWS_TO_TELL_AN_ID or probe.map(is_number).mean() < _SHARE_OF_NUMBERS:
-        return
-    stray = present[~present.map(is_number)]
-    if 0 < len(stray) <= (1 - _SHARE_OF_NUMBERS) * len(present):
-        where = f"column {name!r}, row {stray.index[0] + 1}"
-        others = f"as the {len(present) - len(stray)} others are"
-        raise TrainingError(
-            f"{where}: {str(stray.iloc[0])[:40]!r} is not a number, {others}; "
-            "correct it, leave it empty or --drop the column"
-        )
+    strangers = find_strangers(column) if types.is_string_dtype(column.dtype) else None
+    if strangers is None:
+        return []
+    if strangers.few:
+        raise strangers.refuse("correct it, leave it empty or --drop the column")
+    return [strangers.describe()]
 
 
 def _why_useless(column: pd.Series[Any], name: str) -> str | None:

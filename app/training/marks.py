@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from app.training.columns import as_dates
+from app.training.dates import as_dates
 from app.training.errors import TrainingError
 
 Keys = npt.NDArray[np.uint64]

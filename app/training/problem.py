@@ -11,9 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from app.training.columns import Columns, as_dates, find_columns
+from app.training.columns import Columns, find_columns
+from app.training.dates import as_dates
 from app.training.errors import TrainingError
+from app.training.layout import is_number
 from app.training.marks import Marks, mark_rows
+from app.training.strangers import find_strangers
 from app.training.table import Table
 
 Task = Literal["classification", "regression"]
@@ -91,13 +94,14 @@ def frame_problem(
     marks = table.marks or mark_rows(table.frame)
     table = replace(table, marks=marks.without(table.frame[target]))
     table, notes = drop_rows_without_target(table, target)
+    notes += describe_strangers(table.frame[target], task)
     y, task = read_target(table.frame[target], task)
     features = table.frame.drop(columns=target)
     if as_texts:
         columns = Columns((str(features.columns[0]),), {str(features.columns[0]): "text"})
     else:
         features, columns = find_columns(features, keep_all=keep_all)
-    notes += describe_dropped(columns)
+    notes += columns.notes + describe_dropped(columns)
     if task == "classification":
         notes += describe_rarest(y)
     if not table.n_held_out and (table.marks is None or table.marks.times is None):
@@ -183,10 +187,10 @@ def drop_columns(table: Table, names: Sequence[str]) -> Table:
 
 
 def drop_rows(table: Table, missing: npt.NDArray[np.bool_]) -> Table:
-    """Leave out the rows where `missing` is true, of the data's own test split as well."""
+    """Leave out the rows where `missing` is true, of the data's own test split as well; the others keep their index."""
     held_out = int((~missing[len(missing) - table.n_held_out :]).sum()) if table.n_held_out else 0
     marks = None if table.marks is None else table.marks.take(~missing)
-    return replace(table, frame=table.frame[~missing].reset_index(drop=True), n_held_out=held_out, marks=marks)
+    return replace(table, frame=table.frame[~missing], n_held_out=held_out, marks=marks)
 
 
 def drop_rows_without_target(table: Table, target: str) -> tuple[Table, tuple[str, ...]]:
@@ -201,6 +205,30 @@ def drop_rows_without_target(table: Table, target: str) -> tuple[Table, tuple[st
     return drop_rows(table, missing), (f"{rows} without a value of the target {target!r}: left out",)
 
 
+def describe_strangers(column: pd.Series[Any], task: Task | None) -> tuple[str, ...]:
+    """Refuse a target that is numbers but for a few values, unless they may be classes; else say what it is taken for.
+
+    Raises
+    ------
+    TrainingError
+        Most values are quantities; a few are not, or none may be, as `task` says.
+    """
+    strangers = find_strangers(column) if isinstance(column.dtype, pd.StringDtype) else None
+    if strangers is None:
+        return ()
+    if strangers.others == "date":
+        return (strangers.describe(),) if task is None else ()
+    fractions = bool((strangers.numbers % 1 != 0).any())
+    quantities = fractions if task == "classification" else find_task(strangers.numbers) == "regression"
+    mistaken = strangers.few or (task is None and (fractions or strangers.count == 1))
+    if task == "regression" or (quantities and mistaken):
+        no_classes = fractions and strangers.few
+        raise strangers.refuse(
+            "correct it or leave it empty" if no_classes else "correct it, leave it empty or use --task classification"
+        )
+    return (strangers.describe(),) if quantities and task is None else ()
+
+
 def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task]:
     """Return the target as an array of shape (n,) and the task, found where it is not given.
 
@@ -213,14 +241,15 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
     task = task or find_task(column)
     if task == "regression":
         if types.is_bool_dtype(dtype) or not types.is_numeric_dtype(dtype):
-            example = str(column.iloc[0])[:40]
+            example = next((word for word in map(str, column) if not is_number(word)), str(column.iloc[0]))[:40]
             raise TrainingError(
                 f"the target {column.name!r} holds {example!r}, no numbers; "
                 "use --task classification, or another --target"
             )
         y = column.to_numpy(dtype=np.float64)
         if not np.isfinite(y).all():
-            raise TrainingError(f"the target {column.name!r} is infinite in row {int(np.argmin(np.isfinite(y))) + 1}")
+            row = column.index[int(np.argmin(np.isfinite(y)))] + 1
+            raise TrainingError(f"the target {column.name!r} is infinite in row {row}")
         if len(y) > 1 and (y == y[0]).all():
             raise TrainingError(f"the target {column.name!r} is {y[0]:g} in every row; there is nothing to learn")
         return y, task
@@ -272,4 +301,4 @@ def contain(features: pd.DataFrame, columns: Columns) -> Rows:
         types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) for dtype in features.dtypes
     ):
         return np.ascontiguousarray(features.to_numpy(dtype=np.float64))
-    return features
+    return features.reset_index(drop=True)

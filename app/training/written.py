@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from app.training.layout import is_number
 
 # Beside those that pandas knows. Missing only where all others are numbers: "-" may be a category.
 _MISSING = frozenset(
@@ -45,6 +49,8 @@ _STYLES = {
     ".": (_PLAIN, _ENGLISH, _CONTINENTAL, _GAPPED, _GAPPED_COMMA),
     ",": (_PLAIN, _COMMA, _CONTINENTAL, _ENGLISH, _GAPPED_COMMA, _GAPPED),
 }
+# Reads a word as a number; NaN where it is none.
+NumberReader = Callable[[str], float]
 
 
 def read_written(frame: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -62,6 +68,40 @@ def read_written(frame: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, tuple
             read[str(name)], said = found
             notes += [f"column {name!r}: {note}" for note in said]
     return (frame.assign(**read) if read else frame), tuple(notes)
+
+
+def find_number_reader(words: list[str]) -> NumberReader:
+    """Return what reads numbers in the one way, and with the one unit or none, in which most of the words are."""
+    units = Counter(unit for unit in map(_unit, words) if unit is not None)
+    unit = units.most_common(1)[0][0] if units else ""
+    readers = [_reader(style, unit) for style in dict.fromkeys(_STYLES["."] + _STYLES[","])]
+    return max(readers, key=lambda read: np.count_nonzero(~np.isnan([read(word) for word in words])))
+
+
+def is_missing(word: str) -> bool:
+    """Tell whether a word among numbers stands for a missing one."""
+    return word.strip().lower() in _MISSING
+
+
+def _unit(word: str) -> str | None:
+    """Return the unit of a number, "" for none; None where the word is no number."""
+    if is_number(word):
+        return ""
+    match = _WRITTEN.fullmatch(_clean(word))
+    return match[2] + match[4] if match else None
+
+
+def _reader(style: _Style, unit: str) -> NumberReader:
+    def read(word: str) -> float:
+        # With an exponent as well, which is never divided or written with a comma.
+        if not unit and style.decimal == "." and is_number(word):
+            return float(word)
+        match = _WRITTEN.fullmatch(_clean(word))
+        if match is None or match[2] + match[4] != unit or not style.pattern.fullmatch(match[3]):
+            return np.nan
+        return style.value(match[1] + match[3])
+
+    return read
 
 
 def _read_column(column: pd.Series[Any], decimal: str) -> tuple[pd.Series[Any], list[str]] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -68,6 +70,68 @@ def test_a_stray_word_among_numbers_is_refused_with_its_row() -> None:
     values[41] = "n.a"
     with pytest.raises(TrainingError, match=r"column 'age', row 42: 'n\.a' is not a number, as the 99 others are"):
         find_columns(pd.DataFrame({"age": pd.Series(values, dtype="str"), "x": range(100)}))
+
+
+def words(common: str, strangers: dict[int, str], n: int = 300) -> pd.Series[Any]:
+    """`n` words, with their number for {}, but for the strangers by their row."""
+    return pd.Series([strangers.get(row, common.format(row)) for row in range(1, n + 1)], dtype="str")
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (
+            words("{}.5", dict.fromkeys(range(7, 300, 20), "n/a?")),
+            "15 of its 300 values are no numbers, the first 'n/a?' in row 7; correct or empty them to have numbers",
+        ),
+        (
+            words("{}.5", dict.fromkeys(range(2, 301, 2), "many")),
+            "150 of its 300 values are no numbers, the first 'many' in row 2; correct or empty them to have numbers",
+        ),
+        (
+            words("{}%", dict.fromkeys(range(3, 300, 3), "0.5")),
+            "99 of its 300 values are no numbers like '1%', the first '0.5' in row 3; "
+            "correct or empty them to have numbers",
+        ),
+        (
+            words("{},5", dict.fromkeys(range(4, 300, 3), "0.5")),
+            "99 of its 300 values are no numbers like '1,5', the first '0.5' in row 4; "
+            "correct or empty them to have numbers",
+        ),
+        (
+            words("{}.5", {1: "-", 9: "about 8", 10: "?"}, 20),
+            "1 of its 18 values is no number, the first 'about 8' in row 9; correct or empty it to have numbers",
+        ),
+        (
+            words("2020-02-17", {17: "2020-13-45"}),
+            "1 of its 300 values is no date like '2020-02-17', the first '2020-13-45' in row 17; "
+            "correct or empty it to have dates",
+        ),
+        (
+            words("2020-02-17", dict.fromkeys(range(2, 301, 3), "17.02.2020")),
+            "100 of its 300 values are no dates like '2020-02-17', the first '17.02.2020' in row 2; "
+            "correct or empty them to have dates",
+        ),
+    ],
+    ids=["a few words", "half words", "another unit", "another decimal mark", "missing", "a date", "dates"],
+)
+def test_what_makes_words_of_numbers_or_dates_is_told(column: pd.Series[Any], told: str) -> None:
+    _, columns = find_columns(pd.DataFrame({"x": column, "z": range(len(column))}))
+    assert columns.notes == (f"column 'x' is taken as words: {told}",)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        words("red", dict.fromkeys(range(1, 100), "1")),
+        words("1.2.3", {5: "1.2.4"}),
+        words("station {} at 2020-02-17", {}),
+        words("02.17.2020", {}),
+    ],
+    ids=["few numbers", "versions", "texts", "no dates"],
+)
+def test_what_is_mostly_words_is_no_surprise(column: pd.Series[Any]) -> None:
+    assert find_columns(pd.DataFrame({"x": column, "z": range(len(column))}))[1].notes == ()
 
 
 def test_infinity_is_refused_with_its_row() -> None:

@@ -117,6 +117,56 @@ def test_a_target_that_cannot_be_learnt_is_refused(
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    ("common", "task", "remedy"),
+    [
+        ("{}.5", None, "correct it or leave it empty"),
+        ("{}.5", "regression", "correct it or leave it empty"),
+        ("{}.5", "classification", "correct it or leave it empty"),
+        ("{}", None, "correct it, leave it empty or use --task classification"),
+        ("{}", "regression", "correct it, leave it empty or use --task classification"),
+    ],
+)
+def test_a_stray_word_among_quantities_is_refused_with_its_row(common: str, task: Any, remedy: str) -> None:
+    values = [common.format(number) for number in range(300)]
+    values[16] = "abc"
+    with pytest.raises(TrainingError) as raised:
+        frame_problem(table_of(x=np.arange(300) % 7, y=[None, *values][:300]), task=task)
+    assert str(raised.value) == f"column 'y', row 18: 'abc' is not a number, as the 298 others are; {remedy}"
+
+
+def test_one_word_among_a_few_quantities_is_refused() -> None:
+    with pytest.raises(TrainingError, match="column 'y', row 3: 'abc' is not a number, as the 29 others are; correct"):
+        frame_problem(table_of(x=range(30), y=["1", "2", "abc", *map(str, range(3, 30))]))
+
+
+def test_a_word_among_numbers_is_a_class_where_they_are_classes() -> None:
+    levels = ["1", "2", "3", "4"] * 25
+    assert frame_problem(table_of(x=np.arange(101) % 7, y=[*levels, "high"])).task == "classification"
+    numbered = [str(number) for number in range(300)]
+    problem = frame_problem(table_of(x=np.arange(301) % 7, y=[*numbered, "other"]), task="classification")
+    assert len(set(problem.y)) == 301
+
+
+def test_a_target_that_words_make_classes_is_told() -> None:
+    values = ["unknown" if row % 20 == 6 else str(row % 100) for row in range(300)]
+    problem = frame_problem(table_of(x=np.arange(300) % 7, y=values))
+    assert problem.task == "classification"
+    assert problem.notes[0] == (
+        "column 'y' is taken as words: 15 of its 300 values are no numbers, the first 'unknown' in row 7; "
+        "correct or empty them to have numbers"
+    )
+
+
+def test_rows_are_counted_as_in_the_file_whatever_was_left_out() -> None:
+    x = [0.5, np.nan, np.inf, 1.5]
+    with pytest.raises(TrainingError, match="column 'x', row 3 is infinite"):
+        frame_problem(table_of(x=x, y=[None, "a", "b", "a"]))
+    frame = frame_problem(table_of(x=["u", "v", "w", "u"], y=[None, "a", "b", "a"])).X
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.index.tolist() == [0, 1, 2]
+
+
 def test_dropping_follows_names() -> None:
     table = table_of(a=[1], b=[2], y=[3])
     assert drop_columns(table, ["b"]).frame.columns.tolist() == ["a", "y"]
