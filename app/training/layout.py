@@ -71,14 +71,15 @@ def find_layout(stream: Stream, source: str, wanted: Wanted | None = None) -> La
     if comments := _count_comments(lines[skipped:]):
         skipped += comments
         notes = (f"the first line{'s' * (comments > 1)} ({comments}), beginning with #, left out",)
-    lines = [line for line in lines[skipped:] if line.strip()]
-    if not lines:
+    lines = lines[skipped:]
+    filled = [line for line in lines if line.strip()]
+    if not filled:
         raise TrainingError(f"{source}: holds no rows, only comments")
-    separator = separator or _find_separator(lines)
-    if separator is None or not any(separator in line for line in lines):
+    separator = separator or _find_separator(filled)
+    if separator is None or not any(separator in line for line in filled):
         raise TrainingError(
-            f"{source}: has only one column, such as {lines[0][:40]!r}; a target and at least one feature are needed, "
-            "separated by comma, semicolon, tab, pipe or blanks"
+            f"{source}: has only one column, such as {filled[0].rstrip()[:40]!r}; a target and at least one feature "
+            "are needed, separated by comma, semicolon, tab, pipe or blanks"
         )
     quoting = check_lines(stream, separator, skipped, source)
     rows = _split(lines, separator, quoting)
@@ -105,13 +106,13 @@ def is_number(cell: str) -> bool:
 
 
 def _first_lines(stream: Stream) -> list[str]:
-    """Return the first lines, at least one, also those that are blank."""
+    """Return the first lines, at least one, also those that are blank; without the line feeds that end them."""
     # The sample may end inside a line, which is then left out.
     stream.seek(0)
     chunk = stream.read(_SAMPLE_BYTES)
     cut = bool(stream.read(1))
     stream.seek(0)
-    lines = chunk.decode("utf-8-sig", errors="ignore").replace("\r\n", "\n").split("\n")
+    lines = chunk.decode("utf-8-sig", errors="ignore").split("\n")
     if cut and len(lines) > 1:
         lines.pop()
     return lines[:_SAMPLE_LINES]
@@ -176,12 +177,16 @@ def _find_decimal(rows: list[list[str]], separator: str) -> tuple[str, tuple[str
 
 
 def _split(lines: list[str], separator: str, quoting: int) -> list[list[str]]:
+    """Split lines into rows, of which blank lines are none; a quoted field may hold both."""
     if separator == " ":
-        return [line.split() for line in lines]
-    try:
-        return list(csv.reader(lines, delimiter=separator, quoting=quoting, skipinitialspace=True))  # type: ignore[arg-type]
-    except csv.Error:
-        return [line.split(separator) for line in lines]
+        rows = [line.split() for line in lines]
+    else:
+        whole = (f"{line}\n" if line.strip() else "\n" for line in lines)
+        try:
+            rows = list(csv.reader(whole, delimiter=separator, quoting=quoting, skipinitialspace=True))  # type: ignore[arg-type]
+        except csv.Error:
+            rows = [line.rstrip("\r").split(separator) for line in lines if line.strip()]
+    return [row for row in rows if row]
 
 
 def _looks_like_header(rows: list[list[str]]) -> bool:

@@ -218,6 +218,13 @@ def test_quoted_fields_may_span_lines_and_hold_separators(tmp_path: Path) -> Non
     assert table.frame["a"].tolist() == ["one\ntwo, three", "four"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["new\nline", "new\n\nline", "new\r\nline"])
+def test_a_name_may_span_lines(tmp_path: Path, name: str, end: str) -> None:
+    table = read_table(write(tmp_path, "t.csv", end.join(['a,"' + name + '"', "1,2", "3,4", ""])))
+    assert table.frame.to_dict("list") == {"a": [1, 3], name: [2, 4]}
+
+
 def test_the_unnamed_index_that_pandas_writes_is_left_out(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "i.csv", pd.DataFrame({"a": [1, 2], "y": [3, 4]}).to_csv()))
     assert table.frame.columns.tolist() == ["a", "y"]
