@@ -12,6 +12,7 @@ from pandas.api import types
 
 from app.training.dates import as_dates
 from app.training.errors import TrainingError
+from app.training.normalise import LARGEST_EXACT, greatest
 from app.training.strangers import find_strangers
 
 Kind = Literal["number", "category", "boolean", "date", "text"]
@@ -54,9 +55,9 @@ class Columns:
 def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.DataFrame, Columns]:
     """Find each feature's kind.
 
-    Returns the features, those written as text but holding dates turned into ``datetime64``, and
-    the kinds. A column that is constant, all missing or an identifier is named in ``dropped``,
-    unless `keep_all` says that each is to be used.
+    Returns the features, those written as text but holding dates turned into ``datetime64``, pandas'
+    own integers into float64, and the kinds. A column that is constant, all missing or an identifier
+    is named in ``dropped``, unless `keep_all` says that each is to be used.
 
     Raises
     ------
@@ -64,8 +65,6 @@ def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.
         A column of numbers with a few values that are none, an infinite value, or nothing to learn from.
     """
     converted = {str(name): _convert(features[name], str(name)) for name in features}
-    if any(column.dtype != features[name].dtype for name, column in converted.items()):
-        features = pd.DataFrame(converted, copy=False)
     kinds: dict[str, Kind] = {}
     dropped: dict[str, str] = {}
     notes: list[str] = []
@@ -74,12 +73,16 @@ def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.
         reason = None if keep_all else _why_useless(column, name)
         if reason is None:
             kinds[name] = find_kind(column)
+            notes += describe_rounding(column)
         else:
             dropped[name] = reason
     if not kinds:
         told = ", ".join(f"{name!r} is {reason}" for name, reason in dropped.items())
         raise TrainingError(f"no column is left to learn from: {told}")
-    return features, Columns(tuple(converted), kinds, dropped, tuple(notes))
+    plain = {name: as_floats(column) if _is_exact(column) else column for name, column in converted.items()}
+    if any(column.dtype != features[name].dtype for name, column in plain.items()):
+        features = pd.DataFrame(plain, copy=False)
+    return features, Columns(tuple(plain), kinds, dropped, tuple(notes))
 
 
 def find_kind(column: pd.Series[Any]) -> Kind:
@@ -95,6 +98,29 @@ def find_kind(column: pd.Series[Any]) -> Kind:
     words = sample.str.count(r"\s+").mean() + 1
     distinct = present.nunique() / len(present)
     return "text" if words > _WORDS_OF_A_TEXT and distinct > _DISTINCT_SHARE_OF_A_TEXT else "category"
+
+
+def describe_rounding(column: pd.Series[Any]) -> tuple[str, ...]:
+    """Say that whole numbers are so large that a model, which takes float64, confuses some of them."""
+    if not types.is_integer_dtype(column.dtype) or greatest(column) <= LARGEST_EXACT:
+        return ()
+    exact, told_apart = column.nunique(), as_floats(column).nunique()
+    if exact == told_apart:
+        return ()
+    return (
+        f"column {column.name!r} holds {exact} different whole numbers beyond 2**53, of which float64 tells "
+        f"{told_apart} apart: subtract what they share or, if they are names, put a letter before each",
+    )
+
+
+def as_floats(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of numbers as float64."""
+    return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index, name=column.name)
+
+
+def _is_exact(column: pd.Series[Any]) -> bool:
+    """Tell a column of the integers that the table keeps for their digits alone."""
+    return isinstance(column.dtype, pd.Int64Dtype | pd.UInt64Dtype)
 
 
 def _convert(column: pd.Series[Any], name: str) -> pd.Series[Any]:
@@ -124,15 +150,22 @@ def _why_useless(column: pd.Series[Any], name: str) -> str | None:
     missing = column.isna()
     if missing.all():
         return "all missing"
-    if types.is_numeric_dtype(column.dtype):
-        present = column[~missing] if missing.any() else column
-        constant = present.min() == present.max()
-    else:
-        constant = column.nunique() == 1
     # A value that is either there or missing still tells something.
-    if constant and not missing.any():
+    whole = not missing.any()
+    numeric = types.is_numeric_dtype(column.dtype)
+    constant = column.min() == column.max() if numeric else column.nunique() == 1
+    if whole and constant and not _may_hide_others(column):
         return "constant"
-    return "an identifier" if _is_identifier(column, name) else None
+    if _is_identifier(column, name):
+        return "an identifier"
+    if whole and numeric and float(column.min()) == float(column.max()):
+        return "constant as float64, which cannot tell whole numbers beyond 2**53 apart"
+    return None
+
+
+def _may_hide_others(column: pd.Series[Any]) -> bool:
+    """Tell a column of floats so large that whole numbers may have been rounded to them."""
+    return types.is_float_dtype(column.dtype) and greatest(column) > LARGEST_EXACT
 
 
 def _is_identifier(column: pd.Series[Any], name: str) -> bool:

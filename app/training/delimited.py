@@ -13,11 +13,11 @@ from app.training.encoding import as_utf8
 from app.training.errors import TrainingError, first_line
 from app.training.files import Opened, Stream
 from app.training.layout import Layout, Wanted, find_layout
-from app.training.normalise import check_names
+from app.training.normalise import LARGEST_EXACT, check_names, greatest
 from app.training.table import Table
 from app.training.written import read_written
 
-# A column whose parts were parsed as different things; all of it is text then.
+_WHOLE = r"[+-]?\d+"
 _MIXED = ("mixed", "mixed-integer", "mixed-integer-float")
 
 
@@ -54,17 +54,30 @@ def _name_counter(names: list[str]) -> tuple[list[str], str | None]:
 
 
 def _parse(text: Stream, layout: Layout, names: list[str], source: str) -> pd.DataFrame:
-    """Parse piece by piece, which takes little memory; what came out mixed is parsed again as text."""
+    """Parse piece by piece, which takes little memory; what came out mixed or lost digits is parsed again as text."""
     frame = _read_csv(text, layout, names, source)
-    mixed = [
-        str(name)
-        for name in frame
-        if types.is_object_dtype(frame[name].dtype) and types.infer_dtype(frame[name], skipna=True) in _MIXED
-    ]
-    if mixed:
-        again = _read_csv(text, layout, names, source, usecols=mixed, dtype="str")
-        frame = frame.assign(**{name: again[name] for name in mixed})
+    mixed = [str(name) for name in frame if _is_mixed(frame[name])]
+    rounded = [str(name) for name in frame if _may_be_rounded(frame[name])]
+    if mixed or rounded:
+        again = _read_csv(text, layout, names, source, usecols=mixed + rounded, dtype="str")
+        whole = [name for name in rounded if again[name].dropna().str.fullmatch(_WHOLE).all()]
+        frame = frame.assign(**{name: again[name] for name in mixed + whole})
     return frame
+
+
+def _is_mixed(column: pd.Series[Any]) -> bool:
+    """Tell a column whose parts were parsed as different things; all of it is text then."""
+    if types.is_object_dtype(column.dtype):
+        return types.infer_dtype(column, skipna=True) in _MIXED
+    # Among whole numbers beyond an int64, pandas takes an empty cell for a word.
+    return isinstance(column.dtype, pd.StringDtype) and bool((column == "").any())
+
+
+def _may_be_rounded(column: pd.Series[Any]) -> bool:
+    """Tell a column that may be whole numbers, too large for the floats that missing values made of them."""
+    if not types.is_float_dtype(column.dtype) or greatest(column) <= LARGEST_EXACT:
+        return False
+    return bool((column.dropna() % 1 == 0).all())
 
 
 def _read_csv(text: Stream, layout: Layout, names: list[str], source: str, **options: Any) -> pd.DataFrame:

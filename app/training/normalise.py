@@ -11,13 +11,17 @@ from pandas.api import types
 
 from app.training.errors import TrainingError
 
+# Beyond it, floats skip whole numbers.
+LARGEST_EXACT = 2**53
+_LARGEST_SIGNED = 2**63 - 1
 _SCALARS = {"string", "mixed", "mixed-integer", "mixed-integer-float", "integer", "floating"}
 
 
 def normalise_frame(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return `frame` with columns of bool, int64, float64, datetime64 or str only, and names that are strings.
 
-    Booleans with missing values become pandas' ``boolean``; integers with missing values float64;
+    Booleans with missing values become pandas' ``boolean``; integers with missing values float64, but
+    pandas' ``Int64`` or ``UInt64`` where that would lose digits, so that they can still be told apart;
     times with a zone are turned to UTC and lose it.
 
     Raises
@@ -62,7 +66,7 @@ def _normalise(column: Any, name: str, source: str) -> pd.Series[Any]:
     if types.is_bool_dtype(dtype):
         plain = column.astype("boolean" if missing else "bool")
     elif types.is_integer_dtype(dtype):
-        plain = column.astype("float64" if missing or str(dtype).lower() == "uint64" else "int64")
+        plain = _normalise_whole(column, missing=missing)
     elif types.is_float_dtype(dtype):
         plain = pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
     elif isinstance(dtype, pd.DatetimeTZDtype):
@@ -74,6 +78,23 @@ def _normalise(column: Any, name: str, source: str) -> pd.Series[Any]:
             f"{source}: column {name!r} holds {dtype}, which no model takes; turn it into numbers or text"
         )
     return plain
+
+
+def greatest(column: pd.Series[Any]) -> int | float:
+    """Return the greatest magnitude in a column of numbers, exactly where they are whole; 0 where all are missing."""
+    low, high = column.min(), column.max()
+    if pd.isna(low):
+        return 0
+    exact = int if types.is_integer_dtype(column.dtype) else float
+    return max(abs(exact(low)), abs(exact(high)))
+
+
+def _normalise_whole(column: Any, *, missing: bool) -> Any:
+    if greatest(column) <= LARGEST_EXACT:
+        return column.astype("float64" if missing else "int64")
+    if int(column.max()) > _LARGEST_SIGNED:
+        return column.astype("UInt64")
+    return column.astype("Int64" if missing else "int64")
 
 
 def _normalise_objects(column: Any, name: str, source: str) -> Any:

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from app.training.columns import Columns, find_columns
+from app.training.columns import Columns, describe_rounding, find_columns
 from app.training.dates import as_dates
 from app.training.errors import TrainingError
 from app.training.layout import is_number
 from app.training.marks import Marks, mark_rows
+from app.training.normalise import LARGEST_EXACT, greatest
 from app.training.strangers import find_strangers
 from app.training.table import Table
 
@@ -29,8 +30,6 @@ _MOST_CLASSES_OF_INTEGERS = 20
 _ROWS_PER_CLASS_OF_INTEGERS = 5
 _NAMES_SHOWN = 30
 _RARE = 0.05
-# Beyond these, floats skip whole numbers.
-_LARGEST_CLASS = 2**53
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,7 @@ def frame_problem(
     else:
         features, columns = find_columns(features, keep_all=keep_all)
     notes += columns.notes + describe_dropped(columns)
-    if task == "classification":
-        notes += describe_rarest(y)
+    notes += describe_rarest(y) if task == "classification" else describe_rounding(table.frame[target])
     if not table.n_held_out and (table.marks is None or table.marks.times is None):
         notes += describe_order(features, columns)
     X = contain(features, columns)
@@ -251,7 +249,7 @@ def read_target(column: pd.Series[Any], task: Task | None) -> tuple[Target, Task
             row = column.index[int(np.argmin(np.isfinite(y)))] + 1
             raise TrainingError(f"the target {column.name!r} is infinite in row {row}")
         if len(y) > 1 and (y == y[0]).all():
-            raise TrainingError(f"the target {column.name!r} is {y[0]:g} in every row; there is nothing to learn")
+            raise _refuse_constant(column)
         return y, task
     classes = column.unique()
     if len(classes) < 2:  # noqa: PLR2004  # two classes
@@ -272,7 +270,7 @@ def find_task(column: pd.Series[Any]) -> Task:
     if types.is_bool_dtype(column.dtype) or not types.is_numeric_dtype(column.dtype):
         return "classification"
     distinct = column.nunique()
-    if column.abs().max() > _LARGEST_CLASS:
+    if greatest(column) > LARGEST_EXACT:
         return "regression"
     few = distinct <= max(2, min(_MOST_CLASSES_OF_INTEGERS, len(column) // _ROWS_PER_CLASS_OF_INTEGERS))
     return "classification" if few and bool((column % 1 == 0).all()) else "regression"
@@ -282,14 +280,30 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
 
 
+def _refuse_constant(column: pd.Series[Any]) -> TrainingError:
+    first = _exact(column.iloc[0])
+    if column.nunique() == 1:
+        return TrainingError(f"the target {column.name!r} is {first} in every row; there is nothing to learn")
+    return TrainingError(
+        f"the target {column.name!r} holds whole numbers beyond 2**53 such as {first}, which float64 cannot tell "
+        "apart; subtract what they share or, if they are names, put a letter before each"
+    )
+
+
+def _exact(number: Any) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)
+
+
 def _whole_classes(column: pd.Series[Any]) -> Target:
     if not (column % 1 == 0).all():
         example = column[column % 1 != 0].iloc[0]
         raise TrainingError(
             f"the target {column.name!r} holds fractions such as {example:g}, no classes; use --task regression"
         )
-    if column.abs().max() > _LARGEST_CLASS:
-        raise TrainingError(f"the target {column.name!r} holds {column.abs().max():g}, too large a number for a class")
+    if (most := greatest(column)) > LARGEST_EXACT:
+        raise TrainingError(
+            f"the target {column.name!r} holds {_exact(most)}, too large a number for a class; put a letter before each"
+        )
     return column.to_numpy(dtype=np.int64)
 
 

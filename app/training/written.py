@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from app.training.layout import is_number
+from app.training.normalise import LARGEST_EXACT
 
 # Beside those that pandas knows. Missing only where all others are numbers: "-" may be a category.
 _MISSING = frozenset(
@@ -22,6 +23,9 @@ _PROBE = 100
 _UNITS = "$€£¥%"
 # A sign, a unit before or after, and what is between.
 _WRITTEN = re.compile(rf"([+-]?)\s*([{_UNITS}]?)\s*(\d[\d.,'\u2019\s\u00a0\u202f]*?|[.,]\d+)\s*([{_UNITS}]?)")
+_WHOLE = re.compile(r"[+-]?\d+")
+# pandas' integers that may be missing, and from where to where they go.
+_WHOLE_DTYPES = (("Int64", -(2**63), 2**63 - 1), ("UInt64", 0, 2**64 - 1))
 # Blanks between thousands, the narrow ones and those that do not break too, or apostrophes.
 _GAPS = " \u00a0\u202f'\u2019"
 
@@ -116,9 +120,22 @@ def _read_column(column: pd.Series[Any], decimal: str) -> tuple[pd.Series[Any], 
         return _without_unknown(column)
     style, unit = found
     notes = _describe(present, style, unit, cleaned)
+    if (exact := _as_whole(cleaned)) is not None:
+        return pd.Series(exact[codes], index=column.index), notes
     values = [np.nan if word.lower() in _MISSING else _value(word, style) for word in cleaned]
     # The last place is that of the code -1, a missing value.
     return pd.Series(np.array([*values, np.nan])[codes], index=column.index), notes
+
+
+def _as_whole(words: list[str]) -> Any | None:
+    """Return whole numbers exactly, and a missing value at the end; None where floats hold them, or 64 bits do not."""
+    numbers = [None if word.lower() in _MISSING else word for word in words]
+    whole = [int(number) for number in numbers if number is not None and _WHOLE.fullmatch(number)]
+    if len(whole) < len(numbers) - numbers.count(None) or max(map(abs, whole)) <= LARGEST_EXACT:
+        return None
+    fits = (dtype for dtype, low, high in _WHOLE_DTYPES if low <= min(whole) and max(whole) <= high)
+    dtype: Any = next(fits, None)
+    return dtype and pd.array([None if number is None else int(number) for number in [*numbers, None]], dtype=dtype)
 
 
 def _clean(word: str) -> str:

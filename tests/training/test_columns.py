@@ -49,6 +49,30 @@ def test_numbers_that_count_are_no_identifiers() -> None:
     assert columns.dropped == {}
 
 
+_ALIKE = "constant as float64, which cannot tell whole numbers beyond 2**53 apart"
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "Int64", "UInt64"])
+def test_whole_numbers_that_floats_cannot_tell_apart_are_judged_by_their_digits(dtype: str) -> None:
+    ids = pd.Series([2**62 + number for number in range(50)], dtype=dtype)
+    features, columns = find_columns(
+        pd.DataFrame({"user_id": ids, "code": ids, "same": ids.mask(ids > 0, 2**62), "z": range(50)})
+    )
+    assert columns.dropped == {"user_id": "an identifier", "code": _ALIKE, "same": "constant"}
+    assert not any(isinstance(column, pd.Int64Dtype | pd.UInt64Dtype) for column in features.dtypes)
+
+
+def test_whole_numbers_that_floats_confuse_are_told() -> None:
+    flag = pd.Series([2**62, 2**62 + 1, None] * 10, dtype="Int64")
+    _, columns = find_columns(pd.DataFrame({"v": [2**53 + row for row in range(30)], "flag": flag, "fits": range(30)}))
+    assert set(columns.kinds.values()) == {"number"}
+    remedy = "subtract what they share or, if they are names, put a letter before each"
+    assert columns.notes == (
+        f"column 'v' holds 30 different whole numbers beyond 2**53, of which float64 tells 15 apart: {remedy}",
+        f"column 'flag' holds 2 different whole numbers beyond 2**53, of which float64 tells 1 apart: {remedy}",
+    )
+
+
 def test_codes_that_are_all_different_are_identifiers() -> None:
     codes = [f"K{number:05}" for number in range(50)]
     _, columns = find_columns(pd.DataFrame({"code": codes, "x": np.arange(50)}))

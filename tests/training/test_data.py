@@ -114,6 +114,27 @@ def test_a_column_that_becomes_text_late_is_text_throughout(tmp_path: Path) -> N
     assert frame["b"].unique().tolist() == ["True", "maybe"]
 
 
+@pytest.mark.parametrize(
+    ("cells", "dtype"),
+    [
+        ([2**62 + 1, 2**62 + 2], "int64"),
+        ([2**62 + 1, 2**62 + 2, None], "Int64"),
+        ([-(2**62) - 1, None], "Int64"),
+        ([2**63 + 1, 2**63 + 2], "UInt64"),
+        ([2**63 + 1, 5, None], "UInt64"),
+        ([2**53, 1, None], "float64"),
+        ([2**65, 1, None], "float64"),
+        ([1e300, 1.5, None], "float64"),
+        ([1e300, 2, None], "float64"),
+    ],
+)
+def test_whole_numbers_keep_digits_that_floats_would_lose(tmp_path: Path, cells: list[float], dtype: str) -> None:
+    text = "x,y\n" + "".join(f"{'' if cell is None else cell},a\n" for cell in cells)
+    column = read_table(write(tmp_path, "t.csv", text)).frame["x"]
+    assert str(column.dtype) == dtype
+    assert column.dropna().tolist() == [cell for cell in cells if cell is not None]
+
+
 NBSP, NARROW = "\u00a0", "\u202f"
 
 

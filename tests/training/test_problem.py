@@ -88,7 +88,23 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"x": [1, 2], "y": [1e300, 1]},
         {"task": "classification"},
-        "the target 'y' holds 1e+300, too large a number for a class",
+        "the target 'y' holds 1e+300, too large a number for a class; put a letter before each",
+    ),
+    (
+        {"x": [1, 2], "y": [2**62 + 1, -(2**63)]},
+        {"task": "classification"},
+        "the target 'y' holds 9223372036854775808, too large a number for a class; put a letter before each",
+    ),
+    (
+        {"x": [1, 2], "y": [2**62 + 1] * 2},
+        {},
+        "the target 'y' is 4611686018427387905 in every row; there is nothing to learn",
+    ),
+    (
+        {"x": [1, 2], "y": [2**62 + 1, 2**62 + 3]},
+        {},
+        "the target 'y' holds whole numbers beyond 2**53 such as 4611686018427387905, which float64 cannot tell apart; "
+        "subtract what they share or, if they are names, put a letter before each",
     ),
     (
         {"x": [1, 2], "y": [0.25, 1]},
@@ -155,6 +171,14 @@ def test_a_target_that_words_make_classes_is_told() -> None:
     assert problem.notes[0] == (
         "column 'y' is taken as words: 15 of its 300 values are no numbers, the first 'unknown' in row 7; "
         "correct or empty them to have numbers"
+    )
+
+
+def test_a_target_whose_whole_numbers_are_confused_is_told() -> None:
+    problem = frame_problem(table_of(x=np.arange(300) % 7, y=[2**53 + number for number in range(300)]))
+    assert problem.notes == (
+        "column 'y' holds 300 different whole numbers beyond 2**53, of which float64 tells 151 apart: "
+        "subtract what they share or, if they are names, put a letter before each",
     )
 
 
