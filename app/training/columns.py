@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ _PROBE = 500
 _WORDS_OF_A_TEXT = 3
 _DISTINCT_SHARE_OF_A_TEXT = 0.3
 _ROWS_TO_TELL_AN_ID = 20
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def find_columns(features: pd.DataFrame, *, keep_all: bool = False) -> tuple[pd.
         if reason is None:
             kinds[name] = find_kind(column)
             notes += describe_rounding(column)
+            notes += describe_spellings(column) if kinds[name] == "category" else ()
         else:
             dropped[name] = reason
     if not kinds:
@@ -111,6 +114,26 @@ def describe_rounding(column: pd.Series[Any]) -> tuple[str, ...]:
         f"column {column.name!r} holds {exact} different whole numbers beyond 2**53, of which float64 tells "
         f"{told_apart} apart: subtract what they share or, if they are names, put a letter before each",
     )
+
+
+def describe_spellings(column: pd.Series[Any]) -> tuple[str, ...]:
+    """Say that words, each a category or class of its own, look alike but for capitals and blanks."""
+    words = pd.Series(column.dropna().unique(), dtype="str")
+    alike = words.groupby(words.map(_spell)).transform("size") > 1
+    if not alike.any():
+        return ()
+    first = words[alike].iloc[0]
+    other = next(word for word in words[alike].iloc[1:] if _spell(word) == _spell(first))
+    return (
+        f"column {column.name!r}: {alike.sum()} of its {len(words)} words look alike but for capitals and blanks, "
+        f"such as {first[:_SHOWN]!r} and {other[:_SHOWN]!r}; they are taken for different ones: "
+        "write them alike if they are not",
+    )
+
+
+def _spell(word: str) -> str:
+    # An accent may be a part of its letter or come after it.
+    return " ".join(unicodedata.normalize("NFC", word).casefold().split())
 
 
 def as_floats(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api import types
 
-from app.training.columns import Columns, describe_rounding, find_columns
+from app.training.columns import Columns, describe_rounding, describe_spellings, find_columns
 from app.training.dates import as_dates
 from app.training.errors import TrainingError
 from app.training.layout import is_number
@@ -101,7 +101,11 @@ def frame_problem(
     else:
         features, columns = find_columns(features, keep_all=keep_all)
     notes += columns.notes + describe_dropped(columns)
-    notes += describe_rarest(y) if task == "classification" else describe_rounding(table.frame[target])
+    if task == "regression":
+        notes += describe_rounding(table.frame[target])
+    else:
+        notes += describe_spellings(table.frame[target]) if y.dtype == object else ()
+        notes += describe_rarest(y)
     if not table.n_held_out and (table.marks is None or table.marks.times is None):
         notes += describe_order(features, columns)
     X = contain(features, columns)

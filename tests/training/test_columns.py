@@ -158,6 +158,18 @@ def test_what_is_mostly_words_is_no_surprise(column: pd.Series[Any]) -> None:
     assert find_columns(pd.DataFrame({"x": column, "z": range(len(column))}))[1].notes == ()
 
 
+def test_words_that_look_alike_are_told() -> None:
+    answers = pd.Series(["Yes", "no", "yes ", "maybe", "no", None], dtype="str")
+    cities = pd.Series(["K\u00f6ln", "Ko\u0308ln", "Bonn", "Bonn", "Trier", "Trier"], dtype="str")
+    _, columns = find_columns(pd.DataFrame({"answer": answers, "city": cities, "z": range(6)}))
+    assert columns.notes == (
+        "column 'answer': 2 of its 4 words look alike but for capitals and blanks, such as 'Yes' and 'yes '; "
+        "they are taken for different ones: write them alike if they are not",
+        "column 'city': 2 of its 4 words look alike but for capitals and blanks, such as 'K\u00f6ln' and 'Ko\u0308ln'; "
+        "they are taken for different ones: write them alike if they are not",
+    )
+
+
 def test_infinity_is_refused_with_its_row() -> None:
     with pytest.raises(TrainingError, match="column 'x', row 2 is infinite; correct it or leave it empty"):
         find_columns(pd.DataFrame({"x": [1.0, np.inf]}))

@@ -206,6 +206,13 @@ def test_a_rare_class_is_told(rare: int, told: bool) -> None:
     assert any("only 3.0% of the rows (3) are of the class 'rare'" in note for note in notes) is told
 
 
+def test_classes_that_look_alike_are_told() -> None:
+    assert frame_problem(table_of(x=range(40), y=["yes", "Yes", "no", "NO"] * 10)).notes == (
+        "column 'y': 4 of its 4 words look alike but for capitals and blanks, such as 'yes' and 'Yes'; "
+        "they are taken for different ones: write them alike if they are not",
+    )
+
+
 def test_many_classes_of_like_size_are_not_rare() -> None:
     assert frame_problem(table_of(x=np.arange(300) * 1.5, y=[f"c{row % 30}" for row in range(300)])).notes == ()
 
