@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from app import wire
 from app.engines import Answer
 from app.errors import DeadlineExceeded, InvalidRows, NotAcceptable, NotFound, ServiceError, TooLarge
-from app.explain import NotExplained, as_document
+from app.explain import NotExplained, as_document, as_documents
 from app.keys import ApiKeys
 from app.monitor.metrics import Metrics
 from app.settings import Settings
@@ -282,31 +282,36 @@ class Service:
     def _explain(self, call: Call) -> Reply:
         """Answer rows with what each of their inputs adds to the model's output, in JSON."""
         self.keys.require("predict", call.key)
-        if call.dialect != wire.OWN:
-            raise NotFound("this protocol has no explanations here; ask POST /models/<name>/explain")
-        wire.media_type(call.content_type)
-        if wire.acceptable(call.accept, wire.JSON) != wire.JSON:
-            raise NotAcceptable(f"Accept is {call.accept[:100]!r}; explanations are {wire.JSON}")
+        if call.dialect == wire.OWN:
+            wire.media_type(call.content_type)
+            if wire.acceptable(call.accept, wire.JSON) != wire.JSON:
+                raise NotAcceptable(f"Accept is {call.accept[:100]!r}; explanations are {wire.JSON}")
         model = self.models.get(call.model, call.version, self.settings.request_timeout, call)
         try:
-            document = self._explained(model, call)
+            body = self._explained(model, call)
         except Exception as error:
             self._count_failure(model, error)
             raise
-        return Reply(wire.dump(document), wire.JSON, _model_headers(model))
+        return Reply(body, wire.JSON, _model_headers(model))
 
-    def _explained(self, model: LoadedModel, call: Call) -> dict[str, Any]:
+    def _explained(self, model: LoadedModel, call: Call) -> bytes:
         explainer = model.explainer
         if isinstance(explainer, NotExplained):
             raise NotFound(f"model {model.name!r} cannot be explained: {explainer}")
         most = min(explainer.max_rows, self.settings.max_rows)
-        decoded = wire.decode(call.content_type, call.body, model.signature, most)
+        dialect = wire.DIALECTS[call.dialect]
+        decoded = dialect.decode(call.content_type, call.body, model.signature, most)
         explanation = self._ask(model, decoded.batch, EXPLAIN, lambda: explainer.run(decoded.batch))
+        if dialect.encode_explained is not None:
+            (method,) = decoded.methods or model.signature.methods[:1]
+            output = _output_of(model, method)
+            answered = [wire.Answered(method, output, self._run(model, decoded.batch, method, output))]
+            return dialect.encode_explained(answered, decoded.form, as_documents(explainer, explanation))
         prediction = None
         if "predict" in model.signature.outputs:
             answer = self._run(model, decoded.batch, "predict", _output_of(model, "predict"))
             prediction = None if isinstance(answer, list) else answer.tolist()
-        return as_document(explainer, explanation, prediction, scalar=decoded.form.scalar)
+        return wire.dump(as_document(explainer, explanation, prediction, scalar=decoded.form.scalar))
 
     def _run(self, model: LoadedModel, batch: Batch, method: str, output: Outputs, requests: int = 1) -> Answer:
         """Ask the engine about the rows of so many requests."""

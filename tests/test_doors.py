@@ -78,6 +78,8 @@ OTHER_SERVERS: list[tuple[str, dict[str, str], bytes]] = [
     ("/v1/models/iris/labels/nothing:predict", {}, b'{"instances":[' + ROW + b"]}"),
     ("/v1/models/iris:predict", {}, b'{"instances":[[1,2]]}'),
     ("/v1/models/iris:explain", {}, b'{"instances":[' + ROW + b"]}"),
+    ("/v1/models/iris/labels/stable:explain", {}, b'{"inputs":[' + ROW + b"]}"),
+    ("/v1/models/iris:explain", {}, b'{"instances":[[1,2]]}'),
     ("/v1/models/nobody:predict", {}, b'{"instances":[' + ROW + b"]}"),
     ("/invocations", {}, b'{"inputs":[' + ROW + b"]}"),
     ("/invocations", {"Accept": "text/csv"}, b'{"inputs":[' + ROW + b"]}"),

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from app.engines import Engine
-from app.explain.base import DOCUMENT, Explainer, Explanation, NotExplained, as_document
+from app.explain.base import DOCUMENT, Explainer, Explanation, NotExplained, as_document, as_documents
 from app.explain.linear import LinearExplainer, TextExplainer
 from app.explain.permutations import PermutationExplainer
 from app.explain.trees import TreeExplainer
 from app.signature import Batch, Signature
 
-__all__ = ["DOCUMENT", "Explainer", "Explanation", "NotExplained", "as_document", "explainer_of"]
+__all__ = ["DOCUMENT", "Explainer", "Explanation", "NotExplained", "as_document", "as_documents", "explainer_of"]
 
 log = logging.getLogger(__name__)
 

@@ -119,6 +119,16 @@ DOCUMENT = {
 }
 
 
+def as_documents(explainer: Explainer, explanation: Explanation) -> list[dict[str, Any]]:
+    """Return for each row a document of its own, as JSON values, without its prediction."""
+    rest = [None] * len(explanation.contributions) if explanation.rest is None else explanation.rest[:, None]
+    rows = zip(explanation.contributions, rest, strict=True)
+    return [
+        as_document(explainer, Explanation(explanation.base, [added], others), None, scalar=True)
+        for added, others in rows
+    ]
+
+
 def as_document(
     explainer: Explainer, explanation: Explanation, prediction: list[Any] | None, *, scalar: bool
 ) -> dict[str, Any]:

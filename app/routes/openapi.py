@@ -21,7 +21,6 @@ from app.paths import Paths, Target
 from app.routes.described import Access, Operation, described, operation_of
 from app.routes.predict import sent_key
 from app.service import CLASSIFY, EXPLAIN, Service
-from app.signature import Output, Signature
 from app.store import Manifest
 from app.store.live import Version
 from app.wire import problem
@@ -204,7 +203,7 @@ class _Writer:
     def add_prediction(self, target: Target, manifest: Manifest, max_rows: int) -> None:
         """Add a way to ask a version, unless it has no answer to it."""
         signature = manifest.signature
-        if not _answers(signature, target):
+        if not _answers(manifest, target):
             return
         rows = self._rows(manifest, max_rows)
         dialect = wire.DIALECTS[target.dialect]
@@ -212,7 +211,7 @@ class _Writer:
             told = wire.describe_texts(signature, rows)
         elif target.method == EXPLAIN:
             asked = dialect.describe(signature, signature.methods[0], rows)
-            told = wire.Described(asked.requests, {wire.JSON: wire.Body(explain.DOCUMENT)})
+            told = wire.Described(asked.requests, {wire.JSON: wire.Body(_explained(dialect, asked))})
         else:
             told = dialect.describe(signature, target.method, rows)
         prefix = f"{manifest.name}.{manifest.version}.{target.dialect}"
@@ -284,15 +283,21 @@ class _Writer:
         return access == "admin" or (access == "key" and not self.is_open)
 
 
-def _answers(signature: Signature, target: Target) -> bool:
+def _answers(manifest: Manifest, target: Target) -> bool:
     """Tell whether a model has an answer to what a path asks for."""
     if target.method == CLASSIFY:
-        return signature.labels_texts
+        return manifest.signature.labels_texts
     if target.method == EXPLAIN:
-        predicts = signature.outputs.get("predict")
-        # Several answers for a row are not explained.
-        return target.dialect == wire.OWN and isinstance(predicts, Output) and len(predicts.shape) == 1
-    return target.method in ("", *signature.methods)
+        return manifest.is_explained
+    return target.method in ("", *manifest.methods)
+
+
+def _explained(dialect: wire.Dialect, asked: wire.Described) -> wire.Schema:
+    """Describe an explanation: a document of all rows, or one for each beside what predicting answers."""
+    if dialect.encode_explained is None:
+        return explain.DOCUMENT
+    explanations = {"type": "array", "items": explain.DOCUMENT}
+    return {"allOf": [asked.replies[wire.JSON].schema, wire.object_schema({"explanations": explanations})]}
 
 
 def _path_of(rule: Rule) -> tuple[str, list[dict[str, Any]]]:

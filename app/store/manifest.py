@@ -106,6 +106,11 @@ class Manifest:
         """Whether it is an estimator in a pickle, rather than a Hugging Face model."""
         return text_classifier.CONFIG not in self.files
 
+    @property
+    def is_explained(self) -> bool:
+        """Whether a way to explain it was found when it was saved; where it was not looked for, there may be one."""
+        return self.engine.get("explained") is not False
+
     def to_json(self) -> bytes:
         """Return the bytes of ``manifest.json``."""
         document = {

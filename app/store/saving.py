@@ -10,10 +10,11 @@ from typing import Any
 
 import joblib
 
-from app.engines import SKLEARN, SklearnEngine, choose
+from app.engines import SKLEARN, Engine, SklearnEngine, choose
 from app.errors import StoreError
+from app.explain import NotExplained, explainer_of
 from app.settings import Settings
-from app.signature import Signature
+from app.signature import Batch, Signature
 from app.store import bundle, disk
 from app.store.catalog import ModelStore
 from app.store.containers import as_fitted
@@ -161,7 +162,18 @@ def prove(estimator: Any, sample: Sample, *, native: str = SKLEARN, rtol: float 
     rows = sample_batch(signature, sample, golden)
     chosen = choose(estimator, signature, rows, golden.random, native=native)
     check_golden(chosen.engine, signature, golden)
-    return Proven(signature, golden, chosen.record, chosen.files)
+    record = {**chosen.record, "explained": _is_explained(estimator, chosen.engine, signature, rows)}
+    return Proven(signature, golden, record, chosen.files)
+
+
+def _is_explained(estimator: Any, engine: Engine, signature: Signature, rows: Batch) -> bool:
+    """Tell whether there is a way to explain the answers; two rows tell, and sampling is slow with more."""
+    few = next(iter(rows.split(2)))
+    try:
+        explainer_of(estimator, engine, signature, few)
+    except NotExplained:
+        return False
+    return True
 
 
 def _as_served(estimator: Any, bundled: bundle.Bundle | None) -> tuple[Any, bytes]:

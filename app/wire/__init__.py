@@ -22,6 +22,7 @@ __all__ = [
     "Body",
     "Decoded",
     "Described",
+    "Dialect",
     "Form",
     "RowSchemas",
     "Schema",
@@ -178,7 +179,15 @@ def _negotiate_mlflow(content_type: str, accept: str) -> str:
 OWN = "own"
 DIALECTS = {
     OWN: Dialect(_negotiate_own, decode, _encode_own, _describe_own),
-    "v1": Dialect(v1.negotiate, v1.decode, v1.encode, v1.describe, layout.error, layout.ERROR),
+    "v1": Dialect(
+        v1.negotiate,
+        v1.decode,
+        v1.encode,
+        v1.describe,
+        layout.error,
+        layout.ERROR,
+        encode_explained=v1.encode_explained,
+    ),
     "v2": Dialect(
         v2.negotiate, v2.decode, v2.encode, v2.describe, layout.error, layout.ERROR, v2.LENGTH_HEADER.lower()
     ),

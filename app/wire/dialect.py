@@ -51,6 +51,8 @@ class Dialect:
     error: writes an error from its status and detail; None where it is a problem document.
     error_schema: what an error is.
     described_by: the header that says how a body is to be read.
+    encode_explained: writes what was answered and, for each row, its explanation; None where the explanations of all
+        rows are one document, the service's own.
     """
 
     negotiate: Callable[[str, str], str]
@@ -60,3 +62,4 @@ class Dialect:
     error: Callable[[int, str], bytes] | None = None
     error_schema: Schema = field(default_factory=lambda: problem.SCHEMA)
     described_by: str = "content-type"
+    encode_explained: Callable[[Sequence[Answered], Any, Sequence[Mapping[str, Any]]], bytes] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +144,12 @@ def encode(answers: Sequence[Answered], form: Asked, media: str, served: Served)
     """Write the predictions, one unnamed output or several by name."""
     ((method, _, answer),) = answers
     return Written(json_body.dump({form.key: _values(method, answer, by_row=form.by_row)}), media)
+
+
+def encode_explained(answers: Sequence[Answered], form: Asked, explanations: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write the predictions as :func:`encode` does, and beside them an explanation for each row."""
+    ((method, _, answer),) = answers
+    return json_body.dump({form.key: _values(method, answer, by_row=form.by_row), "explanations": explanations})
 
 
 def _values(method: str, answer: Answer, *, by_row: bool) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from flask.testing import FlaskClient
+from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -19,6 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -67,6 +69,8 @@ MODELS: dict[str, tuple[Any, Any]] = {
     "widest": (DummyRegressor().fit(WIDEST, range(200)), WIDEST),
     "half": (DummyRegressor().fit(HALVES, range(200)), HALVES),
     "terms": (TfidfVectorizer().fit(TEXTS), TEXTS),
+    "clusters": (KMeans(2, n_init=1, random_state=0).fit(NUMBERS), NUMBERS),
+    "counted": (make_pipeline(TfidfVectorizer(), MultinomialNB()).fit(TEXTS, ["spam", "ham"] * 2), TEXTS),
     "several": (DummyClassifier().fit(NUMBERS, NUMBERS[:, :2].astype(int) % 2), NUMBERS),
 }
 
@@ -113,6 +117,19 @@ def test_what_a_model_cannot_be_asked_is_not_described(serve: ClientMaker) -> No
     assert not [
         path for path in description(serve(*MODELS["terms"]))["paths"] if path.endswith(("classify", "explain"))
     ]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_explanations_are_described_where_there_are_any(serve: ClientMaker, model: str) -> None:
+    client = serve(*MODELS[model])
+    paths = description(client)["paths"]
+    row = paths["/invocations"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    status = client.post("/explain", json=row).status_code
+    described = {path for path in paths if path.endswith("explain")}
+    if status == 200:
+        assert described == {"/explain", "/models/model/explain", "/v1/models/model:explain"}
+    else:
+        assert (status, described) == (404, set())
 
 
 def test_an_answer_is_shown_as_the_example_is_answered(serve: ClientMaker) -> None:

@@ -81,6 +81,29 @@ def test_several_outputs_are_named(client: FlaskClient) -> None:
     assert by_column == {name: [row[name] for row in by_row] for name in by_row[0]}
 
 
+@pytest.mark.parametrize("path", ["iris:explain", "iris/versions/1:explain", "iris/labels/stable:explain"])
+def test_explanations_stand_beside_the_predictions_one_for_each_row(client: FlaskClient, path: str) -> None:
+    body = {"instances": ROWS.tolist()}
+    predicted = client.post(PREDICT, json=body).json
+    reply = client.post(f"/v1/models/{path}", json=body)
+    explanations = reply.json["explanations"]
+    assert (reply.status_code, reply.json) == (200, predicted | {"explanations": explanations})
+    own = client.post("/models/iris/explain", json={"X": ROWS.tolist()}).json
+    for row, told in enumerate(explanations):
+        assert told["contributions"] == own["contributions"][row]
+        assert told["value"] == own["value"][row]
+        assert [told[name] for name in ("method", "output", "base_value", "classes")] == [
+            own[name] for name in ("method", "output", "base_value", "classes")
+        ]
+
+
+def test_what_is_predicted_beside_explanations_is_asked_for_as_without(client: FlaskClient) -> None:
+    body = {"signature_name": "predict_proba", "inputs": ROWS.tolist()}
+    reply = client.post("/v1/models/iris:explain", json=body).json
+    assert reply["outputs"] == client.post(PREDICT, json=body).json["outputs"]
+    assert len(reply["explanations"]) == len(ROWS)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "says"),
     [
@@ -102,7 +125,9 @@ def test_several_outputs_are_named(client: FlaskClient) -> None:
             404,
             "no label 'canary'; it has stable",
         ),
-        ("/v1/models/iris:explain", b'{"instances":[[1,2,3,4]]}', 404, "ask POST /models/<name>/explain"),
+        ("/v1/models/iris:explain", b'{"instances":[[1,2,3,"a"]]}', 422, "/instances/0/3: must be a number"),
+        ("/v1/models/iris:explain", b'{"X":[[1,2,3,4]]}', 422, "'instances' or 'inputs'"),
+        ("/v1/models/multi:explain", b'{"instances":[[1,2,3,4]]}', 404, "model 'multi' cannot be explained"),
         ("/v1/models/iris:regress", b"{}", 404, "there is no route"),
     ],
 )

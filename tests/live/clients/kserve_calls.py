@@ -19,6 +19,9 @@ async def speak_v1():
     assert await client.is_model_ready(base, "iris")
     reply = await client.infer(base, {"instances": facts["rows"]}, model_name="iris")
     assert reply == {"predictions": facts["predict"]}, reply
+    reply = await client.explain(base, "iris", {"instances": facts["rows"]})
+    assert reply["predictions"] == facts["predict"], reply
+    assert all(told["contributions"] for told in reply["explanations"]), reply
     try:
         await client.infer(base, {"instances": [[1, 2]]}, model_name="iris")
     except HTTPStatusError as fault:
