@@ -167,7 +167,13 @@ BODIES: list[tuple[str, bytes, int, str]] = [
         "/dataframe_split/data/0",
     ),
     ("a split with a name twice", b'{"dataframe_split":{"columns":["x0","x0"],"data":[[1,1]]}}', 422, "different"),
-    ("a split with numbers for names", b'{"dataframe_split":{"columns":[1],"data":[[1]]}}', 422, "column names"),
+    (
+        "a split with numbers for names",
+        b'{"dataframe_split":{"columns":[1],"data":[[1]]}}',
+        422,
+        "must be 0, 1, 2, …",
+    ),
+    ("a split with a truth for a name", b'{"dataframe_split":{"columns":[true],"data":[[1]]}}', 422, "column names"),
     ("a pointer to escape", b'{"features":[{"x0":1,"x1":1,"x2":1,"x3":1,"a/b~c":1}]}', 422, "a/b~c"),
 ]
 

@@ -253,15 +253,13 @@ def _read_split(signature: Signature, value: Any, key: str, known: Known) -> Rea
     """Pandas' ``to_dict(orient="split")``: columns once, then rows; the index is of no use here."""
     if not isinstance(value, dict) or not value.keys() <= {"columns", "data", "index"} or "data" not in value:
         raise InvalidRows(f"/{key}: must be an object with 'columns' and 'data' (and 'index', if you like)")
-    data, names = value["data"], value.get("columns")
+    data, names = value["data"], _column_names(signature, value.get("columns"), key)
     if not isinstance(data, list):
         raise InvalidRows(f"/{key}/data: must be a list of rows, not {describe(data)}")
     check_count(len(data), known.max_rows)
     place = by_row(key, "data")
     if names is None:
         return rows.from_rows(signature, data, place), False
-    if not isinstance(names, list) or set(map(type, names)) - {str} or len(set(names)) != len(names):
-        raise InvalidRows(f"/{key}/columns: must be a list of different column names")
     wrong = next(
         (row for row, cells in enumerate(data) if not isinstance(cells, list) or len(cells) != len(names)), None
     )
@@ -271,6 +269,21 @@ def _read_split(signature: Signature, value: Any, key: str, known: Known) -> Rea
     position = {name: index for index, name in enumerate(names)}
     named = Place(lambda row, name: pointer_to(key, "data", row, position.get(str(name))))
     return rows.from_columns(signature, columns, named), False
+
+
+def _column_names(signature: Signature, given: Any, key: str) -> list[str] | None:
+    """Return the names of columns; None where there are none, or the numbers that pandas gives an array's instead."""
+    if given is None:
+        return None
+    kinds = set(map(type, given)) if isinstance(given, list) else {type(given)}
+    if kinds == {int} and signature.container != "frame":
+        if given != list(range(len(given))):
+            raise InvalidRows(f"/{key}/columns: numbers of columns must be 0, 1, 2, … in this order; or send names")
+        return None
+    # A table may have numbers among its names.
+    if not kinds <= {str, int} or len(set(map(str, given))) != len(given):
+        raise InvalidRows(f"/{key}/columns: must be a list of different column names")
+    return list(map(str, given))
 
 
 def _read_text(signature: Signature, value: Any, key: str, known: Known) -> Read:
@@ -299,7 +312,8 @@ def _rows_schema(signature: Signature, rows: RowSchemas) -> Schema:
 
 def _split_schema(signature: Signature, rows: RowSchemas) -> Schema:
     data: Schema = {"type": "array", "items": rows.row, "minItems": 1}
-    columns: Schema = {"enum": [list(signature.names), None]}
+    numbers = [] if signature.container == "frame" else [list(range(len(signature.inputs)))]
+    columns: Schema = {"enum": [list(signature.names), *numbers, None]}
     return object_schema({"data": data}, columns=columns, index={}) | {"additionalProperties": False}
 
 

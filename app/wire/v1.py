@@ -45,6 +45,8 @@ def negotiate(content_type: str, accept: str) -> str:
 def decode(described: str, body: bytes, signature: Signature, max_rows: int) -> Decoded:
     """Read ``{signature_name?, instances | inputs}``; the signature's name is the method that is asked.
 
+    A bare NaN, as TensorFlow Serving takes it, is a missing value.
+
     Raises
     ------
     MalformedBody
@@ -61,7 +63,7 @@ def decode_vertex(described: str, body: bytes, signature: Signature, max_rows: i
 
 
 def _decode(body: bytes, signature: Signature, max_rows: int, option: str) -> Decoded:
-    document = json_body.parse(body)
+    document = json_body.parse_with_nan(body)
     taken = ("instances", "inputs") if option == "signature_name" else ("instances",)
     keys = document.keys() - {option} if isinstance(document, dict) else set()
     if len(keys) != 1 or not keys <= set(taken):

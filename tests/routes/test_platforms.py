@@ -57,13 +57,14 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris_model: Any, table: Any
     "body",
     [
         {"dataframe_split": {"columns": ["x0", "x1", "x2", "x3"], "index": [0, 1, 2, 3], "data": ROWS.tolist()}},
+        {"dataframe_split": {"columns": [0, 1, 2, 3], "index": [0, 1, 2, 3], "data": ROWS.tolist()}},
         {"dataframe_records": [dict(zip(["x3", "x0", "x1", "x2"], row[[3, 0, 1, 2]], strict=True)) for row in ROWS]},
         {"instances": ROWS.tolist()},
         {"inputs": ROWS.tolist()},
         {"inputs": {f"x{index}": ROWS[:, index].tolist() for index in range(4)}},
         {"inputs": ROWS.tolist(), "params": {"temperature": 0.5}},
     ],
-    ids=["split", "records", "instances", "inputs", "columns", "params"],
+    ids=["split", "numbered", "records", "instances", "inputs", "columns", "params"],
 )
 def test_every_shape_of_mlflow_is_answered_alike(client: FlaskClient, iris_model: Any, body: Any) -> None:
     for path in ("/invocations", "/models/iris/invocations", "/models/iris/versions/1/invocations"):

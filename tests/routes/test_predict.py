@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -76,12 +77,27 @@ def table() -> tuple[Any, pd.DataFrame]:
         ({"inputs": {name: [value] for name, value in RECORD.items()}}, {"outputs": [0]}),
         ({"dataframe_records": [RECORD]}, {"predictions": [0]}),
         ({"dataframe_split": {"columns": NAMES, "data": [ROW]}}, {"predictions": [0]}),
+        ({"dataframe_split": {"columns": [0, 1, 2, 3], "data": [ROW]}}, {"predictions": [0]}),
         ({"dataframe_split": {"columns": NAMES[::-1], "index": [3], "data": [ROW[::-1]]}}, {"predictions": [0]}),
     ],
 )
 def test_a_shape_is_answered_in_its_own(client: FlaskClient, body: Any, reply: Any) -> None:
     answered = client.post("/predict", json=body)
     assert (answered.status_code, answered.json) == (200, reply)
+
+
+def test_numbers_of_columns_are_positions_in_an_array_and_names_in_a_table(
+    client: FlaskClient, serve: ClientMaker
+) -> None:
+    reply = client.post("/predict", json={"dataframe_split": {"columns": [0, 1], "data": [[1, 2]]}})
+    assert (reply.status_code, reply.json["errors"][0]["pointer"]) == (422, "/dataframe_split/data/0")
+    frame = pd.DataFrame({0: [1.0, 2.0], 1: ["a", "b"]})
+    table = serve(DummyClassifier().fit(frame, [0, 0]), frame, "numbered")
+    for columns, row in (([1, 0], ["a", 1]), (["0", 1], [1, "a"])):
+        body = {"dataframe_split": {"columns": columns, "data": [row]}}
+        assert table.post("/models/numbered/predict", json=body).json == {"predictions": [0]}
+    body = {"dataframe_split": {"columns": [0, "0"], "data": [[1, 1]]}}
+    assert "different column names" in table.post("/models/numbered/predict", json=body).json["detail"]
 
 
 def test_named_columns_may_come_in_any_order(client: FlaskClient) -> None:

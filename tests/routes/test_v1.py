@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 from sklearn.datasets import load_iris
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
 
 from app import create_app, store
 from app.settings import Settings
@@ -33,6 +35,8 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris_model: Any) -> Any:
     store.ModelStore(root).label("iris", 1, "stable")
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [0.0, 1.0, 0.0]})
     store.save(LinearRegression().fit(frame, frame["a"] + frame["b"]), frame, "table", root=root)
+    holes = make_pipeline(SimpleImputer(), LinearRegression()).fit(frame, frame["a"])
+    store.save(holes, frame.mask(frame > 2), "holes", root=root)
     store.save(
         MultiOutputClassifier(LogisticRegression()).fit(X, np.column_stack([Y > 0, Y > 1])), X, "multi", root=root
     )
@@ -64,6 +68,13 @@ def test_a_tensor_may_be_named(client: FlaskClient, iris_model: Any) -> None:
     assert reply.json == {"predictions": iris_model.predict(ROWS).tolist()}
     reply = client.post("/v1/models/table:predict", json={"instances": [{"a": 1, "b": 1}]})
     assert reply.json["predictions"] == pytest.approx([2.0])
+
+
+def test_a_bare_nan_is_a_missing_value(client: FlaskClient) -> None:
+    body = b'{"instances":[{"a":NaN,"b":1},{"a":1,"b":NaN}]}'
+    expected = client.post("/v1/models/holes:predict", data=body.replace(b"NaN", b"null")).json
+    assert client.post("/v1/models/holes:predict", data=body).json == expected
+    assert len(expected["predictions"]) == 2
 
 
 def test_the_signature_names_the_method(client: FlaskClient, iris_model: Any) -> None:
@@ -108,7 +119,8 @@ def test_what_is_predicted_beside_explanations_is_asked_for_as_without(client: F
     ("path", "body", "status", "says"),
     [
         (PREDICT, b"{", 400, "the body is not JSON"),
-        (PREDICT, b'{"instances":[[1,2,3,NaN]]}', 400, "the body is not JSON"),
+        (PREDICT, b'{"instances":[[1,2,3,Infinity]]}', 400, "the body is not JSON"),
+        (PREDICT, b'{"instances":[[1,2,3,NaN]]}', 422, "/instances/0/3: must not be missing"),
         (PREDICT, b"[]", 422, "must be an object with 'instances' or 'inputs'"),
         (PREDICT, b'{"instances":[[1,2,3,4]],"inputs":[[1,2,3,4]]}', 422, "'instances' or 'inputs'"),
         (PREDICT, b'{"instances":[[1,2,3,4]],"more":1}', 422, "'instances' or 'inputs'"),
@@ -147,7 +159,7 @@ def test_the_status_speaks_both_protocols(client: FlaskClient) -> None:
     }
     for path in ("/v1/models/iris", "/v1/models/iris/versions/1", "/v1/models/iris/labels/stable"):
         assert client.get(path).json == expected
-    assert client.get("/v1/models").json == {"models": ["iris", "multi", "table"]}
+    assert client.get("/v1/models").json == {"models": ["holes", "iris", "multi", "table"]}
     assert client.get("/v1/models/nobody").status_code == 404
     # KServe's client asks the bare address whether the server lives.
     assert client.get("/").json["status"] == "alive"
