@@ -15,10 +15,12 @@ import io
 import json
 import math
 import random
+import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -41,7 +43,7 @@ _OK, _REDIRECTED = 200, 300
 
 
 class ServiceError(Exception):
-    """The service refused, or did not answer in time.
+    """The service refused, or did not answer in time, or could not be asked.
 
     Attributes
     ----------
@@ -118,7 +120,8 @@ class Client:
         Parameters
         ----------
         rows
-            An array (n, n_features), a DataFrame, lists or dicts of values, or texts; NaN and None are missing values.
+            An array (n, n_features) or of one row, a DataFrame, lists or dicts of values, or texts; NaN and None are
+            missing values. What is flat is one row, or of a model of one column so many rows.
         model, version
             Which one is asked, a version by its number or a label; by default the service's default model, and
             its promoted version, or the one that its split gives this client.
@@ -128,7 +131,8 @@ class Client:
         Raises
         ------
         ServiceError
-            The service refused, or did not answer in time.
+            The service refused, or did not answer in time, or the rows hold what cannot be sent, such as infinity in
+            a list.
         """
         body, content_type = _encode(rows)
         path = _path(model, version, method)
@@ -227,6 +231,10 @@ class Client:
         while True:
             connection, kept = self._connection(until)
             try:
+                if connection.sock is None:
+                    connection.connect()
+                connection.sock.settimeout(_left(until))
+                connection.response_class = partial(_Reply, until)  # type: ignore[assignment]  # called, nothing else
                 connection.request(method, self._prefix + path, body, headers)
                 response = connection.getresponse()
                 content = response.read()
@@ -250,15 +258,49 @@ class Client:
         if left <= 0:
             raise ServiceError(None, f"{self.url} did not answer in time")
         try:
-            connection = self._idle.pop()
+            return self._idle.pop(), True
         except IndexError:
             host, port = self._parts.hostname or "", self._parts.port
             if self._parts.scheme == "https":
                 return http.client.HTTPSConnection(host, port, timeout=left, context=self._context), False
             return http.client.HTTPConnection(host, port, timeout=left), False
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
-        return connection, True
+
+
+class _Timed(io.RawIOBase):
+    """What comes through a socket, until a deadline: the socket's own timeout begins anew with every byte."""
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock = sock
+        self._pieces = sock.makefile("rb", buffering=0)
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_left(self._until))
+        return self._pieces.readinto(buffer)
+
+    def close(self) -> None:
+        self._pieces.close()
+        super().close()
+
+
+class _Reply(http.client.HTTPResponse):
+    """A reply that is read until a deadline."""
+
+    def __init__(self, until: float, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timed(sock, until))
+
+
+def _left(until: float) -> float:
+    """Return the seconds that are left; raises TimeoutError where there are none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _error_of(response: http.client.HTTPResponse, content: bytes) -> ServiceError:
@@ -285,12 +327,14 @@ def _path(model: str | None, version: int | str | None, method: str) -> str:
 def _encode(rows: Any) -> tuple[bytes, str]:
     """Return rows as a body with its media type."""
     if hasattr(rows, "columns") and hasattr(rows, "iloc"):
-        columns = [str(name) for name in rows.columns]
+        # Numbers stand for columns without names, which the service tells from names that are digits.
+        columns = [name if type(name) is int else str(name) for name in rows.columns]
         cells = [rows.iloc[:, index].tolist() for index in range(len(columns))]
         data = [list(row) for row in zip(*cells, strict=True)]
         return _dump({"dataframe_split": {"columns": columns, "data": data}}), _JSON
     if np is not None and isinstance(rows, np.ndarray):
-        if rows.dtype.kind in "fiub" and rows.ndim > 0:
+        # Whether a flat one is a row or a column is for the service to say, as of a list.
+        if rows.dtype.kind in "fiub" and rows.ndim > 1:
             stream = io.BytesIO()
             np.save(stream, rows, allow_pickle=False)
             return stream.getvalue(), _NPY
@@ -304,7 +348,12 @@ def _dump(document: Any) -> bytes:
     try:
         return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError):
+        pass
+    try:
         return json.dumps(_plain(document), allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as fault:
+        told = "the rows cannot be sent; JSON has finite numbers, texts, booleans and None"
+        raise ServiceError(None, f"{told}: {fault}") from fault
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,9 @@ def test_arrays_lists_and_single_rows_are_answered_as_the_estimator_does(client:
     estimator, X = iris
     np.testing.assert_array_equal(client.predict(X), estimator.predict(X))
     np.testing.assert_array_equal(client.predict(X.tolist()), estimator.predict(X))
-    np.testing.assert_array_equal(client.predict(X[0].tolist()), estimator.predict(X[:1])[0])
+    for flat in (X[0], X[0].tolist(), tuple(X[0].tolist()), X[0].astype(np.float32)):
+        assert client.predict(flat, "iris").shape == ()
+        np.testing.assert_array_equal(client.predict(flat, "iris"), estimator.predict(X[:1])[0])
     np.testing.assert_allclose(client.predict_proba(X, "iris", 1), estimator.predict_proba(X), rtol=1e-9)
     np.testing.assert_allclose(
         client.predict(X.astype(np.float32), method="decision_function"),
@@ -108,6 +110,22 @@ def test_data_frames_are_matched_by_name_with_their_missing_values_and_dates(
     record = {"age": float("nan"), "sex": None, "born": pd.Timestamp("1990-05-05")}
     assert client.predict(record, "people").shape == ()
     assert client.predict([record], "people").shape == (1,)
+
+
+def test_a_data_frame_of_an_array_is_taken_by_position(client: Client, iris: Any) -> None:
+    estimator, X = iris
+    np.testing.assert_array_equal(client.predict(pd.DataFrame(X), "iris"), estimator.predict(X))
+    with pytest.raises(ServiceError, match="0, 1, 2, … in this order"):
+        client.predict(pd.DataFrame(X)[[1, 0, 2, 3]], "iris")
+
+
+@pytest.mark.parametrize("row", [[1.0, 2.0, 3.0, float("inf")], [1.0, 2.0, 3.0, object()]])
+def test_what_cannot_be_sent_is_an_error_of_its_own(client: Client, row: Any) -> None:
+    with pytest.raises(ServiceError, match="the rows cannot be sent; JSON has finite numbers") as caught:
+        client.predict([row])
+    assert caught.value.status is None
+    with pytest.raises(ServiceError, match="422: "):
+        client.predict(np.array([[1.0, 2.0, 3.0, np.inf]]))
 
 
 def test_a_version_is_asked_by_number_or_label(client: Client, iris: Any) -> None:
@@ -260,6 +278,26 @@ def test_no_answer_in_time_is_an_error_of_its_own(misbehaving: Any) -> None:
     never.set()
     assert caught.value.status is None
     assert time.monotonic() - started < 9
+
+
+@pytest.mark.parametrize(
+    "reply", [b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200, b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200]
+)
+def test_a_reply_that_trickles_is_given_up_in_time(misbehaving: Any, reply: bytes) -> None:
+    given_up = threading.Event()
+
+    def trickle(handler: Any) -> None:
+        handler.close_connection = True
+        with suppress(OSError):
+            for byte in reply:
+                handler.wfile.write(bytes([byte]))
+                if given_up.wait(0.05):
+                    return
+
+    client, _ = misbehaving(trickle, timeout=0.5, retries=0)
+    with pytest.raises(ServiceError, match="did not answer in time"):
+        client.predict([[1]])
+    given_up.set()
 
 
 def test_nobody_there_is_an_error_of_its_own() -> None:
