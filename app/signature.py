@@ -62,7 +62,7 @@ class Input:
 
     @cached_property
     def kind(self) -> Kind:
-        """What values of this column look like on the wire."""
+        """What values of this column look like on the wire; raises KeyError where the dtype is none that is served."""
         return _KINDS[self.dtype.split("[")[0].rstrip("0123456789")]
 
     def as_dict(self) -> dict[str, Any]:

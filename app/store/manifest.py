@@ -7,13 +7,14 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
 from app.engines import text_classifier
 from app.errors import VersionRefused
-from app.signature import Signature
+from app.signature import METHODS, Container, Signature
+from app.wire.values import describe
 
 FORMAT = 1
 FILE = "manifest.json"
@@ -22,6 +23,32 @@ CODE_FOLDER = "code"
 BACKGROUND_FILE = "background.json"
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
+_NUMBER = (int, float)
+# What each field holds: a type, one of several, a list of something, or an object. Of an object's fields those with a
+# question mark may be missing or null, and a star stands for all others; what is not named here is left alone.
+_FILES = {"*": {"sha256": str, "bytes": int}}
+_OUTPUT = {"dtype": str, "shape": [int], "classes?": list}
+_FORM = {
+    "name": str,
+    "version": int,
+    "created": str,
+    "task": str,
+    "signature": {
+        "container": str,
+        "inputs": [
+            {"name": str, "dtype": str, "nullable": bool, "used": bool, "categories?": list, "range?": [_NUMBER]}
+        ],
+        "outputs": {"*": (_OUTPUT, [_OUTPUT])},
+    },
+    "library": {"*": str},
+    "files": _FILES,
+    "attachments?": _FILES,
+    "metrics": dict,
+    "data": dict,
+    "engine": {"row_independent?": dict},
+    "golden": {"rows": list, "outputs": dict, "random": [str], "rtol?": _NUMBER},
+}
+_KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
 
 
 def installed_versions(libraries: Sequence[str] = _LIBRARIES) -> dict[str, str]:
@@ -152,16 +179,19 @@ class Manifest:
                     f"{FILE} has format {document['format']!r}, and this release reads format {FORMAT}; "
                     "save the model again, or serve it with the release that wrote it"
                 )
+            _check(document, _FORM, ())
             golden = document["golden"]
+            signature = Signature.from_dict(document["signature"])
+            _check_signature(signature)
             return cls(
                 name=document["name"],
                 version=document["version"],
                 created=document["created"],
                 task=document["task"],
-                signature=Signature.from_dict(document["signature"]),
+                signature=signature,
                 library=document["library"],
                 files={path: FileEntry(**entry) for path, entry in document["files"].items()},
-                attachments={path: FileEntry(**entry) for path, entry in document.get("attachments", {}).items()},
+                attachments={path: FileEntry(**entry) for path, entry in (document.get("attachments") or {}).items()},
                 metrics=document["metrics"],
                 data=document["data"],
                 engine=document["engine"],
@@ -169,3 +199,47 @@ class Manifest:
             )
         except (ValueError, TypeError, KeyError, AttributeError) as fault:
             raise VersionRefused(f"{FILE} is damaged: {type(fault).__name__}: {fault}") from fault
+
+
+def _check(value: Any, form: Any, place: tuple[str, ...]) -> None:
+    """Refuse a value of another form, as `_FORM` says it; raises VersionRefused, which names the field at `place`."""
+    forms = form if isinstance(form, tuple) else (form,)
+    fitting = next((each for each in forms if type(value) is _type_of(each)), None)
+    if fitting is None:
+        wanted = " or ".join(_KINDS.get(_type_of(each), "an object") for each in forms)
+        raise VersionRefused(f"{FILE} is damaged: {'.'.join(place)} must be {wanted}, not {describe(value)}")
+    if isinstance(fitting, list):
+        for index, item in enumerate(value):
+            _check(item, fitting[0], (*place, str(index)))
+    elif isinstance(fitting, dict):
+        _check_fields(value, fitting, place)
+
+
+def _check_fields(value: dict[str, Any], form: dict[str, Any], place: tuple[str, ...]) -> None:
+    for told, inner in form.items():
+        name = told.removesuffix("?")
+        if told == "*":
+            for each, item in value.items():
+                _check(item, inner, (*place, each))
+        elif name in value and not (name != told and value[name] is None):
+            _check(value[name], inner, (*place, name))
+        elif name == told:
+            raise VersionRefused(f"{FILE} is damaged: {'.'.join((*place, name))} is missing")
+
+
+def _type_of(form: Any) -> type:
+    return form if isinstance(form, type) else type(form)
+
+
+def _check_signature(signature: Signature) -> None:
+    """Refuse a signature that nobody could ask or be asked by."""
+    if signature.container not in get_args(Container):
+        raise VersionRefused(f"{FILE} is damaged: signature.container must be one of {', '.join(get_args(Container))}")
+    if not signature.inputs or not signature.methods:
+        raise VersionRefused(f"{FILE} is damaged: signature must have an input, and an output of {', '.join(METHODS)}")
+    for index, column in enumerate(signature.inputs):
+        try:
+            column.kind  # noqa: B018  # looked up here, not in a request
+        except KeyError:
+            told = f"signature.inputs.{index}.dtype is {column.dtype!r:.80}, which is none that is served"
+            raise VersionRefused(f"{FILE} is damaged: {told}") from None

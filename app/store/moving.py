@@ -134,12 +134,8 @@ def _take_in(catalog: ModelStore, unpacked: gzip.GzipFile, name: str | None) -> 
 def _check_manifest(manifest: Manifest) -> None:
     """Refuse a manifest whose files could not all be written inside of one folder, or are too large."""
     files = manifest.every_file
-    entries_fit = all(
-        type(entry.bytes) is int and entry.bytes >= 0 and _DIGEST.fullmatch(str(entry.sha256))
-        for entry in files.values()
-    )
-    described = isinstance(manifest.data, dict) and isinstance(manifest.name, str)
-    if not (entries_fit and described) or manifest.files.keys() & manifest.attachments.keys():
+    entries_fit = all(entry.bytes >= 0 and _DIGEST.fullmatch(entry.sha256) for entry in files.values())
+    if not entries_fit or manifest.files.keys() & manifest.attachments.keys():
         raise StoreError(f"{MANIFEST_FILE} is damaged; {_REMEDY}")
     if (manifest.is_pickled and MODEL_FILE not in manifest.files) or len(files) > _MAX_FILES:
         raise StoreError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,69 @@ def test_it_tells_the_libraries_and_the_methods() -> None:
 def test_what_is_no_manifest_is_refused(content: bytes) -> None:
     with pytest.raises(VersionRefused, match=r"manifest\.json is damaged"):
         Manifest.from_json(content)
+
+
+WRONG = [[], {}, None, 5, 0.5, True, "x"]
+KINDS: dict[str, Any] = {
+    "name": str,
+    "version": int,
+    "created": str,
+    "task": str,
+    "signature": None,
+    "library": dict,
+    "files": dict,
+    "metrics": dict,
+    "data": dict,
+    "engine": dict,
+    "golden": None,
+}
+
+
+@pytest.mark.parametrize("field", KINDS)
+@pytest.mark.parametrize("value", WRONG, ids=str)
+def test_a_field_of_another_type_is_refused_by_its_name(field: str, value: Any) -> None:
+    document = json.loads(manifest().to_json())
+    document[field] = value
+    content = json.dumps(document).encode()
+    if type(value) is KINDS[field]:
+        Manifest.from_json(content)
+        return
+    with pytest.raises(VersionRefused, match=rf"^manifest\.json is damaged: {field}\b.* (must be|is missing)"):
+        Manifest.from_json(content)
+    del document[field]
+    with pytest.raises(VersionRefused, match=rf"damaged: {field} is missing$"):
+        Manifest.from_json(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("files/model.joblib", 3, "files.model.joblib must be an object, not the number 3"),
+        ("files/model.joblib/bytes", "12", "files.model.joblib.bytes must be a whole number, not the string '12'"),
+        ("attachments", [], "attachments must be an object, not a list"),
+        ("library/python", None, "library.python must be a string, not null"),
+        ("golden/random", [1], "golden.random.0 must be a string, not the number 1"),
+        ("golden/rtol", "x", "golden.rtol must be a whole number or a number, not the string 'x'"),
+        ("engine/row_independent", [], "engine.row_independent must be an object, not a list"),
+        ("signature/container", "sack", "signature.container must be one of array, objects, vector, frame, texts"),
+        ("signature/inputs", [], "signature must have an input"),
+        ("signature/outputs", {}, "signature must have an input, and an output of predict"),
+        ("signature/inputs/0/dtype", "sack", "signature.inputs.0.dtype is 'sack', which is none that is served"),
+        ("signature/inputs/1/categories", "x", "signature.inputs.1.categories must be a list, not the string 'x'"),
+        ("signature/outputs/predict", 1, "signature.outputs.predict must be an object or a list, not the number 1"),
+        ("signature/outputs/predict_proba/1/shape", ["x"], "signature.outputs.predict_proba.1.shape.0 must be"),
+    ],
+)
+def test_what_is_wrong_inside_is_named_by_its_place(path: str, value: Any, says: str) -> None:
+    document = json.loads(manifest().to_json())
+    *places, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+    inner: Any = document
+    for part in places:
+        inner = inner[part]
+    inner[last] = value
+    with pytest.raises(VersionRefused) as caught:
+        Manifest.from_json(json.dumps(document).encode())
+    assert str(caught.value).startswith(f"manifest.json is damaged: {says}")
 
 
 def test_a_format_of_another_release_is_refused_with_the_remedy() -> None:
