@@ -116,6 +116,13 @@ class InvalidRows(ServiceError):
     title = "Rows do not fit the model"
 
 
+class InvalidRequest(ServiceError):
+    """The body was parsed, but does not say what is asked for here, or asks for what can never be."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "Invalid request"
+
+
 class Unavailable(ServiceError):
     """No model is ready, or more is asked than can be taken on; worth trying again."""
 
@@ -138,6 +145,10 @@ class StoreError(Exception):
 
     Not a :class:`ServiceError`: it speaks to whoever trains, registers and promotes.
     """
+
+
+class InvalidValue(StoreError):
+    """A value that can never be, whatever is in the store."""
 
 
 class VersionRefused(StoreError):

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from app import wire
-from app.errors import NotFound, NotServed, StoreError
+from app.errors import InvalidRequest, InvalidValue, NotFound, NotServed, StoreError
 from app.routes import asked
 from app.routes.described import PAGE_OR_DOCUMENT, described
 from app.routes.predict import as_json, read_body, sent_key
@@ -140,6 +140,8 @@ def _changed(name: str, change: Callable[[], Serving]) -> Response:
     try:
         serving = change()
         return as_json({"name": name} | serving.as_dict())
+    except InvalidValue as fault:
+        raise InvalidRequest(str(fault)) from fault
     except StoreError as fault:
         raise NotServed(str(fault)) from fault
 

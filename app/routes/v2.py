@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from app import __version__, wire
-from app.errors import InvalidRows, NotFound, NotServed, StoreError, Unavailable
+from app.errors import InvalidRequest, NotFound, NotServed, StoreError, Unavailable
 from app.routes.described import OBJECT, described
 from app.routes.predict import as_json, read_body, sent_key
 from app.service import Service
@@ -149,5 +149,5 @@ def _option(body: bytes, name: str) -> bool:
     document: Any = json_body.parse(body) if body.strip() else {}
     value = document.get(name, False) if isinstance(document, dict) else None
     if not isinstance(value, bool):
-        raise InvalidRows(f"the body must be an object, with {name!r} true or false")
+        raise InvalidRequest(f"the body must be an object, with {name!r} true or false")
     return value

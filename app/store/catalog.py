@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from app.errors import StoreError
+from app.errors import InvalidValue, StoreError
 from app.settings import MODEL_NAME
 from app.store import disk
 from app.store.manifest import FILE as MANIFEST_FILE
@@ -179,9 +179,19 @@ class ModelStore:
         return self._change(name, lambda serving: replace(serving, promoted=None))
 
     def label(self, name: str, version: int, label: str) -> Serving:
-        """Point `label` at `version`, which is served under its own number from then on."""
+        """Point `label` at `version`, which is served under its own number from then on.
+
+        Raises
+        ------
+        InvalidValue
+            `label` cannot be one.
+        StoreError
+            There is no such version.
+        """
         if not MODEL_NAME.fullmatch(label):
-            raise StoreError(f"{label!r} cannot be a label: use lower-case letters, digits, '.', '_' or '-'")
+            raise InvalidValue(f"{label[:80]!r} cannot be a label: use lower-case letters, digits, '.', '_' or '-'")
+        if label.isdigit():
+            raise InvalidValue(f"{label!r} cannot be a label: it would be taken for a version's number")
 
         def point(serving: Serving) -> Serving:
             self.path(name, version)

@@ -9,13 +9,14 @@ from typing import Any
 
 import orjson
 
-from app.errors import StoreError
+from app.errors import InvalidValue, StoreError
 
 FILE = "serving.json"
 
 # The header whose value keeps a caller on one version of a split, unless another is set.
 STICKY = "X-Session-Id"
-_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+# What that may be.
+HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 # Shares are written in decimals, whose sum may miss 1 by a rounding.
 _ROUNDING = 1e-9
 
@@ -125,25 +126,26 @@ class Serving:
 
         Raises
         ------
+        InvalidValue
+            A share is not above 0 and at most 1, they add up to more than 1, or `sticky` cannot be a header's name.
         StoreError
-            A share is not above 0 and at most 1, they add up to more than 1, the promoted version is among
-            them or there is none, or `sticky` cannot be a header's name.
+            The promoted version is among them, or there is none.
         """
-        self._require_promoted("take the rest of a split", split)
         for version, share in split.items():
             _check_share(share, f"version {version}")
         if sum(split.values()) > 1 + _ROUNDING:
             told = percent(sum(split.values()))
-            raise StoreError(f"the shares add up to {told}; give 100% or less, the promoted version gets the rest")
-        if sticky is not None and not _HEADER.fullmatch(sticky):
-            raise StoreError(f"{sticky!r} cannot be a header's name: use letters, digits and '-'")
+            raise InvalidValue(f"the shares add up to {told}; give 100% or less, the promoted version gets the rest")
+        if sticky is not None and not HEADER.fullmatch(sticky):
+            raise InvalidValue(f"{sticky[:80]!r} cannot be a header's name: use letters, digits and '-', 64 at most")
+        self._require_promoted("take the rest of a split", split)
         return replace(self, split=dict(split), sticky=sticky)
 
     def shadowing(self, shadow: Shadow | None) -> Serving:
-        """Return what is served once `shadow` answers unseen; raises StoreError as :meth:`splitting` does."""
+        """Return what is served once `shadow` answers unseen; raises as :meth:`splitting` does."""
         if shadow is not None:
-            self._require_promoted("be compared with", [shadow.version])
             _check_share(shadow.share, "the shadow")
+            self._require_promoted("be compared with", [shadow.version])
         return replace(self, shadow=shadow)
 
     def _require_promoted(self, purpose: str, challengers: Collection[int]) -> None:
@@ -168,4 +170,4 @@ def percent(share: float) -> str:
 
 def _check_share(share: float, whose: str) -> None:
     if not 0 < share <= 1:
-        raise StoreError(f"the share of {whose} must be above 0% and at most 100%, not {percent(share)}")
+        raise InvalidValue(f"the share of {whose} must be above 0% and at most 100%, not {percent(share)}")

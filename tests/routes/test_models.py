@@ -240,18 +240,23 @@ def test_a_shadow_is_set_and_taken_away(client: FlaskClient, admin: dict[str, An
 IMPOSSIBLE: list[tuple[str, Any, int, str]] = [
     ("split", {"split": {"9": 0.1}}, 404, "has no version 9; it has 1, 2, 3"),
     ("split", {"split": {"2": 0.1}}, 409, "version 2 is promoted and answers already"),
-    ("split", {"split": {"1": 0.7, "3": 0.7}}, 409, "the shares add up to 140%"),
-    ("split", {"split": {"3": 0}}, 409, "must be above 0% and at most 100%, not 0%"),
+    ("split", {"split": {"1": 0.7, "3": 0.7}}, 422, "the shares add up to 140%"),
+    ("split", {"split": {"3": 0}}, 422, "must be above 0% and at most 100%, not 0%"),
+    ("split", {"split": {"2": 1.5}}, 422, "the share of version 2 must be above 0% and at most 100%, not 150%"),
+    ("split", {"split": {"3": 0.3, "03": 0.3}}, 422, "'03' is no version's number"),
     ("split", {"split": {"3": "10%"}}, 422, "a share must be a number above 0 and at most 1"),
     ("split", {"split": {"x": 0.1}}, 422, "'x' is no version's number"),
     ("split", {"split": [3]}, 422, 'the body must be {"split": {"2": 0.1}'),
-    ("split", {"split": {"3": 0.1}, "sticky": "a b"}, 409, "'a b' cannot be a header's name"),
+    ("split", {"split": {"3": 0.1}, "sticky": "a b"}, 422, "'a b' cannot be a header's name"),
     ("split", {"split": {"3": 0.1}, "sticky": 7}, 422, "the body must be"),
     ("shadow", {"version": 9}, 404, "has no version 9"),
     ("shadow", {"version": 2}, 409, "version 2 is promoted"),
-    ("shadow", {"version": 3, "share": 2}, 409, "the share of the shadow must be above 0% and at most 100%"),
+    ("shadow", {"version": 3, "share": 2}, 422, "the share of the shadow must be above 0% and at most 100%"),
     ("shadow", {"share": 1}, 422, 'the body must be {"version": N, "share": 0.5}'),
-    ("labels", {"label": "A B", "version": 3}, 409, "'A B' cannot be a label"),
+    ("labels", {"label": "A B", "version": 3}, 422, "'A B' cannot be a label"),
+    ("labels", {"label": "../x", "version": 3}, 422, "'../x' cannot be a label"),
+    ("labels", {"label": "1", "version": 3}, 422, "'1' cannot be a label: it would be taken for a version's number"),
+    ("promote", {"version": "3"}, 422, 'the body must be {"version": N}'),
     ("labels", {"label": "canary"}, 422, 'the body must be {"label": "canary", "version": N}'),
     ("labels", {"label": "canary", "version": "3"}, 422, "the body must be"),
     ("labels", {"label": "canary", "version": None}, 409, "has no label 'canary'"),
@@ -263,6 +268,8 @@ def test_traffic_that_cannot_be_is_refused(client: FlaskClient, admin: dict[str,
         reply = client.post(f"/models/iris/{path}", json=body, headers=admin["admin"])
         assert reply.status_code == status, (path, body)
         assert told in reply.get_json()["detail"]
+        titles = {404: "Not found", 409: "Version not served", 422: "Invalid request"}
+        assert reply.get_json()["title"] == titles[status]
         assert client.post(f"/models/iris/{path}", json=body, headers=admin["user"]).status_code == 403
         assert client.post(f"/models/none/{path}", json=body, headers=admin["admin"]).status_code in (404, 422)
 
