@@ -3,6 +3,7 @@
 The knobs are those of app/settings.py, read from the environment.
 """
 
+import atexit
 import gc
 import os
 import shutil
@@ -28,10 +29,17 @@ from app.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
 
+
+def leave_nothing_behind(master: int = os.getpid()) -> None:
+    """Remove what the workers wrote, once the master ends; they end by the same way."""
+    if os.getpid() == master:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+
+
+atexit.register(leave_nothing_behind)
 try:
     settings = Settings.from_environ()
 except SettingsError as fault:
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     sys.exit(f"error: {fault}")
 
 logs.configure(settings.log_level, settings.log_format)
@@ -124,8 +132,3 @@ def child_exit(server: "Arbiter", worker: Any) -> None:
     worker_ended(worker.pid)
     if hasattr(server, "sharing"):
         server.sharing.worker_gone(worker.pid)
-
-
-def on_exit(server: "Arbiter") -> None:
-    """Leave nothing behind."""
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -70,6 +70,7 @@ def create_app(settings: Settings | None = None, *, watch: bool = True) -> Flask
     app.register_blueprint(console.blueprint(service, paths))
     app.register_blueprint(openapi.blueprint(service, paths))
     app.register_blueprint(docs.blueprint())
+    platforms.check_predict_route(app, settings.aip_predict_route)
 
     def start() -> None:
         live.start()

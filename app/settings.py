@@ -23,8 +23,11 @@ _WORKER_CLASSES = ("event", "gthread", "sync")
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-class SettingsError(ValueError):
-    """A setting has a value that cannot work; the message is one line that names it."""
+class SettingsError(RuntimeError):
+    """A setting has a value that cannot work; the message is one line that names it.
+
+    A RuntimeError, since gunicorn tells those of the app that it loads in one line, and not with where they came from.
+    """
 
 
 @dataclass(frozen=True, slots=True)

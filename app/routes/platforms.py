@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response
+from flask import Blueprint, Flask, Response
+from werkzeug.routing import Map, Rule
 
 from app import __version__
 from app.errors import NotFound, Unavailable
 from app.routes.described import described
 from app.routes.predict import as_json
 from app.service import Service
+from app.settings import SettingsError
 
 _MIB = 1024 * 1024
+
+
+def check_predict_route(app: Flask, route: str | None) -> None:
+    """Refuse to predict for Vertex on a path where the app answers something else; raises SettingsError."""
+    own = Map(
+        [
+            Rule(rule.rule, endpoint=rule.endpoint)
+            for rule in app.url_map.iter_rules()
+            if not rule.endpoint.startswith("predict.") and rule.endpoint != "platforms.vertex_health"
+        ],
+        converters=app.url_map.converters,
+    )
+    if route is not None and own.bind("").test(route):
+        raise SettingsError(
+            f"AIP_PREDICT_ROUTE must be a path of its own, or one that predicts such as /predict, not {route!r}"
+        )
 
 
 def blueprint(service: Service) -> Blueprint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -49,6 +50,23 @@ def metric(server: Server, name: str, **labels: str) -> float:
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
     found = [line for line in lines if line.startswith((f"{name}{{", f"{name} ")) and all(w in line for w in wanted)]
     return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+
+def test_a_setting_that_no_app_can_have_stops_the_start_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    environ = {"AIP_PREDICT_ROUTE": "/metrics", "MODEL_STORE": str(tmp_path / "store"), "TMPDIR": str(tmp_path / "tmp")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("gunicorn"), "-c", "gunicorn.conf.py", "--bind=127.0.0.1:0"],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("Error: AIP_PREDICT_ROUTE must be a path of its own")
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "tmp").glob("maas-metrics-*"))
 
 
 def test_a_request_in_flight_is_finished_when_the_service_is_told_to_stop(gunicorn: Start, publish: Publish) -> None:

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from app import create_app, store
 from app.keys import add_key
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from tests.conftest import ClientMaker
 
 X, Y = load_iris(return_X_y=True)
@@ -175,6 +175,20 @@ def test_vertex_may_choose_a_path_of_ours(serve: ClientMaker, iris: Any) -> None
     assert client.post("/predict", json=body).json == {"predictions": [0]}
     assert client.get("/healthz").json == {"status": "ready"}
     assert client.post("/models/model/predict", json={"X": body["instances"]}).json == {"y_pred": [0]}
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["/metrics", "/healthz", "/ping", "/stats", "/models", "/models/iris", "/models/iris/promote", "/docs/x.js"],
+)
+def test_vertex_may_not_choose_a_path_that_answers_something_else(client_of: ClientMaker, route: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^AIP_PREDICT_ROUTE must be a path of its own, .*not '{route}'$"):
+        client_of(aip_predict_route=route)
+
+
+@pytest.mark.parametrize("route", ["/invocations", "/models/iris/predict", "/v1/models/iris:predict", "/v1/mine", "/x"])
+def test_vertex_may_choose_any_path_that_predicts_or_is_free(client_of: ClientMaker, route: str) -> None:
+    assert client_of(aip_predict_route=route, aip_health_route="/x").get("/x").status_code == 503
 
 
 def test_every_protocol_asks_for_a_key_in_its_own_shape(serve: ClientMaker, iris: Any, tmp_path: Path) -> None:
