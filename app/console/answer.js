@@ -13,7 +13,7 @@ const MOST_VALUES = 24;
 export class AnswerPanel {
   #label = el("output", { id: "answer", ariaLive: "polite" });
   #note = el("p", { className: "note", id: "answer-note" });
-  #errors = el("ul", { className: "error plain", id: "answer-errors", role: "alert" });
+  #errors = el("div", { className: "error", id: "answer-errors", role: "alert" });
   #probabilities = el("div", { id: "probabilities" });
   #contributions = el("div", { id: "contributions" });
   #image;
@@ -72,7 +72,8 @@ export class AnswerPanel {
   /** Show errors that no field shows; what was answered before is faded. */
   fail(texts) {
     this.element.classList.add("stale");
-    this.#errors.replaceChildren(...texts.map((text) => el("li", {}, text)));
+    // In the alert, and not the alert itself: it would be no list to a screen reader.
+    this.#errors.replaceChildren(el("ul", { className: "plain" }, ...texts.map((text) => el("li", {}, text))));
   }
 
   #clear() {
@@ -108,12 +109,16 @@ function probabilityBars(labels, probabilities) {
   return barList(rows, ordered.length - rows.length, "classes");
 }
 
-/** The contributions to the class that was answered, or to the only output. */
+/** The contributions to the class that was answered, else to the first output, and of how many that is the first. */
 function explained(explanation, answer, image) {
   const column = Math.max(0, (explanation.classes ?? []).indexOf(answer));
   const of = (value) => (Array.isArray(value) ? value[column] : value);
   const named = Object.entries(explanation.contributions[0]).map(([name, value]) => [name, of(value)]);
-  const told = explanation.class ?? explanation.classes?.[column];
+  const outputs = [explanation.base_value].flat().length;
+  const told =
+    explanation.class ??
+    explanation.classes?.[column] ??
+    (outputs > 1 ? `output 1 of ${outputs}, the only one that is shown` : undefined);
   const output = explanation.output.replace("_", " ");
   const sum = `From ${shown(of(explanation.base_value))} to ${shown(of(explanation.value[0]))}: the ${output}${
     told === undefined ? "" : ` of ${told}`

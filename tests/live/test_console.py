@@ -21,7 +21,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -89,6 +89,7 @@ def models(folder: Path) -> dict[str, Any]:
             make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, ["ham", "spam", "spam", "ham"] * 10),
             texts,
         ),
+        "pair": (LinearRegression().fit(X.iloc[:, :2], X.iloc[:, 2:]), X.iloc[:, :2]),
         "digits": (SVC(gamma=0.001).fit(images, digits), images),
     }
     for name, (estimator, sample) in made.items():
@@ -136,7 +137,7 @@ def test_it_lists_the_models_and_shows_the_one_that_is_linked(page: Page) -> Non
     page.open("iris")
     page.wait_for_text("h1", "iris")
     tenants = [f"tenant-{number}" for number in range(6)]
-    assert page.texts(".models b") == ["digits", "hostile", "iris", "m", "people", *tenants, "texts"]
+    assert page.texts(".models b") == ["digits", "hostile", "iris", "m", "pair", "people", *tenants, "texts"]
     page.write("#model-filter", "tenant")
     page.wait(lambda: page.texts(".models b") == tenants, "the others are left out")
     page.write("#model-filter", "")
@@ -167,6 +168,23 @@ def test_a_form_shows_label_probabilities_and_contributions(page: Page, models: 
         page.wait_for_text("#contributions", f"of {expected}")
         assert set(page.bars("#contributions")) == set(load_iris().feature_names)
     assert "Version 1" in page.text("#answer-note")
+
+
+def test_of_several_outputs_it_says_which_one_is_explained(page: Page) -> None:
+    page.open("pair")
+    page.wait_for_text("#contributions", "the value of output 1 of 2, the only one that is shown")
+
+
+def test_errors_are_a_list_in_an_alert(page: Page) -> None:
+    page.open("iris").find("#field-0")
+    page.run_module(
+        "answer.js",
+        "document.body.replaceChildren((window.panel = new module.AnswerPanel(null)).element)",
+    )
+    page.run("panel.fail(['one', 'two'])")
+    assert page.texts("[role=alert] > ul:not([role]) > li") == ["one", "two"]
+    page.run("panel.wait('nothing yet')")
+    assert page.all("[role=alert] *") == []
 
 
 def test_categories_are_a_list_and_a_missing_value_can_be_said(page: Page, models: dict[str, Any]) -> None:
