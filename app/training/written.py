@@ -23,7 +23,9 @@ _PROBE = 100
 _UNITS = "$€£¥%"
 # A sign, a unit before or after, and what is between.
 _WRITTEN = re.compile(rf"([+-]?)\s*([{_UNITS}]?)\s*(\d[\d.,'\u2019\s\u00a0\u202f]*?|[.,]\d+)\s*([{_UNITS}]?)")
-_WHOLE = re.compile(r"[+-]?\d+")
+# A longer word is none: this spares looking through texts.
+_LONGEST = 100
+_WHOLE = re.compile(r"[+-]?\d{1,20}")
 # pandas' integers that may be missing, and from where to where they go.
 _WHOLE_DTYPES = (("Int64", -(2**63), 2**63 - 1), ("UInt64", 0, 2**64 - 1))
 # Blanks between thousands, the narrow ones and those that do not break too, or apostrophes.
@@ -91,8 +93,12 @@ def _unit(word: str) -> str | None:
     """Return the unit of a number, "" for none; None where the word is no number."""
     if is_number(word):
         return ""
-    match = _WRITTEN.fullmatch(_clean(word))
+    match = _match(word)
     return match[2] + match[4] if match else None
+
+
+def _match(word: str) -> re.Match[str] | None:
+    return _WRITTEN.fullmatch(_clean(word)) if len(word) <= _LONGEST else None
 
 
 def _reader(style: _Style, unit: str) -> NumberReader:
@@ -100,7 +106,7 @@ def _reader(style: _Style, unit: str) -> NumberReader:
         # With an exponent as well, which is never divided or written with a comma.
         if not unit and style.decimal == "." and is_number(word):
             return float(word)
-        match = _WRITTEN.fullmatch(_clean(word))
+        match = _match(word)
         if match is None or match[2] + match[4] != unit or not style.pattern.fullmatch(match[3]):
             return np.nan
         return style.value(match[1] + match[3])

@@ -144,6 +144,12 @@ def test_what_makes_words_of_numbers_or_dates_is_told(column: pd.Series[Any], to
     assert columns.notes == (f"column 'x' is taken as words: {told}",)
 
 
+def test_every_tenth_of_very_many_rows_is_a_stranger_as_well() -> None:
+    column = words("{}.5", dict.fromkeys(range(1, 20_000, 10), "?!"), 20_000)
+    told = find_columns(pd.DataFrame({"x": column, "z": range(len(column))}))[1].notes[0]
+    assert "2000 of its 20000 values are no numbers, the first '?!' in row 1" in told
+
+
 @pytest.mark.parametrize(
     "column",
     [

@@ -124,6 +124,7 @@ def test_a_column_that_becomes_text_late_is_text_throughout(tmp_path: Path) -> N
         ([2**63 + 1, 5, None], "UInt64"),
         ([2**53, 1, None], "float64"),
         ([2**65, 1, None], "float64"),
+        ([10**300, 10**299], "float64"),
         ([1e300, 1.5, None], "float64"),
         ([1e300, 2, None], "float64"),
     ],
