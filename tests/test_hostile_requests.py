@@ -61,7 +61,6 @@ def client(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Flas
     root = tmp_path_factory.mktemp("models")
     store.save(*iris, name="iris", root=root)
     store.ModelStore(root).label("iris", 1, "stable")
-    store.ModelStore(root).label("iris", 1, "7")
     frame = pd.DataFrame(
         {
             "age": [1.0, 2.0, 3.0, 4.0] * 6,
@@ -173,6 +172,8 @@ BODIES: list[tuple[str, bytes, int, str]] = [
         422,
         "must be 0, 1, 2, …",
     ),
+    ("a split with a number for a list", b'{"dataframe_split":{"columns":4,"data":[[1]]}}', 422, "column names"),
+    ("a split with a word for a list", b'{"dataframe_split":{"columns":"x0","data":[[1]]}}', 422, "column names"),
     ("a split with a truth for a name", b'{"dataframe_split":{"columns":[true],"data":[[1]]}}', 422, "column names"),
     ("a pointer to escape", b'{"features":[{"x0":1,"x1":1,"x2":1,"x3":1,"a/b~c":1}]}', 422, "a/b~c"),
 ]

@@ -275,7 +275,7 @@ def _column_names(signature: Signature, given: Any, key: str) -> list[str] | Non
     """Return the names of columns; None where there are none, or the numbers that pandas gives an array's instead."""
     if given is None:
         return None
-    kinds = set(map(type, given)) if isinstance(given, list) else {type(given)}
+    kinds = set(map(type, given)) if isinstance(given, list) else {type(None)}
     if kinds == {int} and signature.container != "frame":
         if given != list(range(len(given))):
             raise InvalidRows(f"/{key}/columns: numbers of columns must be 0, 1, 2, … in this order; or send names")
