@@ -197,7 +197,7 @@ class Manifest:
                 engine=document["engine"],
                 golden=Golden(golden["rows"], golden["outputs"], tuple(golden["random"]), golden.get("rtol")),
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        except (ValueError, TypeError, LookupError, AttributeError) as fault:
             raise VersionRefused(f"{FILE} is damaged: {type(fault).__name__}: {fault}") from fault
 
 

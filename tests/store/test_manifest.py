@@ -102,6 +102,7 @@ def test_a_field_of_another_type_is_refused_by_its_name(field: str, value: Any) 
         ("signature/outputs", {}, "signature must have an input, and an output of predict"),
         ("signature/inputs/0/dtype", "sack", "signature.inputs.0.dtype is 'sack', which is none that is served"),
         ("signature/inputs/1/categories", "x", "signature.inputs.1.categories must be a list, not the string 'x'"),
+        ("signature/inputs/0/range", [1], "IndexError"),
         ("signature/outputs/predict", 1, "signature.outputs.predict must be an object or a list, not the number 1"),
         ("signature/outputs/predict_proba/1/shape", ["x"], "signature.outputs.predict_proba.1.shape.0 must be"),
     ],
