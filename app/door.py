@@ -80,7 +80,8 @@ def error_reply(error: Exception, asked: str, request_id: str, dialect: str = wi
         return _error_reply(error, asked, request_id, dialect)
     finally:
         raised: BaseException | None = error
-        while raised is not None:
+        # An exception may be its own cause: one without a trace was here before.
+        while raised is not None and raised.__traceback__ is not None:
             raised.__traceback__ = None
             raised = raised.__cause__ or raised.__context__
 

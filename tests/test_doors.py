@@ -247,3 +247,12 @@ def test_an_error_is_gone_with_its_reply_and_with_it_what_was_read(
         assert not [document for document in read if document() is not None]
     finally:
         gc.enable()
+
+
+def test_an_exception_that_is_its_own_cause_is_answered() -> None:
+    error = KeyError("x")
+    try:
+        raise error from error
+    except KeyError:
+        assert door.error_reply(error, "POST /predict", "id").status == 500
+    assert error.__traceback__ is None
