@@ -81,8 +81,8 @@ def compare(champion: LoadedModel, called: str, challenger: Challenger) -> Decis
     """Compare by the challenger's metric; whatever the champion raises speaks against promoting."""
     problem, y = challenger.problem, challenger.split.y_test
     metric, manifest = challenger.metric, champion.manifest
-    unseen = find_unseen(manifest.data, challenger.data, problem.held_out_marks(len(y)))
     try:
+        unseen = find_unseen(manifest.data, challenger.data, problem.held_out_marks(len(y)))
         rows = arrange_rows(challenger.split.X_test, problem, manifest)
         if unseen is not None and not unseen.all():
             if unseen.sum() < ENOUGH:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.training.marks import Marks
-from app.training.split import held_out_by_hash
+from app.training.marks import Marks, mixed
+from app.training.split import below
 
 # What two trainings agree in where the same rows were held out.
 _ALIKE = ("source", "sha256", "rows", "target", "split", "group", "time", "test_size")
@@ -35,9 +35,9 @@ def find_unseen(then: Mapping[str, Any], now: Mapping[str, Any], marks: Marks | 
     if all_alike(then, now):
         return np.full(len(marks.keys), known)
     if known and rule == "content" and then.get("hashed") == now.get("hashed"):
-        return held_out_by_hash(marks.keys, then["test_size"])
+        return below(mixed(marks.keys), then["test_size"])
     if known and rule == "group" and then["group"] == now["group"] and marks.groups is not None:
-        return held_out_by_hash(marks.groups, then["test_size"])
+        return below(mixed(marks.groups), then["test_size"])
     if known and rule == "time" and then["time"] == now["time"] and marks.times is not None:
         return _since(marks.times, then.get("held_out_since"))
     return np.zeros(len(marks.keys), dtype=np.bool_)

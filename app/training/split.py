@@ -114,9 +114,9 @@ def split_rows(problem: Problem, test_size: float, seed: int, *, drawn: bool = F
     return problem, split
 
 
-def held_out_by_hash(keys: Keys, test_size: float) -> HeldOut:
-    """Tell of each row, by a hash of its content or of its group, whether it is among the share `test_size`."""
-    return mixed(keys) < np.uint64(int(test_size * _HASHES))
+def below(places: Keys, test_size: float) -> HeldOut:
+    """Tell of each row whether its place, its key or that of its group mixed, is among the share `test_size`."""
+    return places < np.uint64(int(test_size * _HASHES))
 
 
 def reorder(problem: Problem, order: Indices) -> Problem:
@@ -212,7 +212,7 @@ def _hold_out(problem: Problem, marks: Marks, test_size: float) -> tuple[Rule, H
     else:
         rule = "content" if marks.groups is None else "group"
         places = mixed(marks.keys if marks.groups is None else marks.groups)
-        held_out = held_out_by_hash(marks.keys if marks.groups is None else marks.groups, test_size)
+        held_out = below(places, test_size)
         # R2 needs two rows; each class one.
         if moved := _settle(held_out, places, codes, needed=1 if classes else _FEWEST):
             notes.append(f"{moved} row{'s' * (moved > 1)} changed sides of the split, so that there are enough on both")

@@ -275,14 +275,17 @@ def _column_names(signature: Signature, given: Any, key: str) -> list[str] | Non
     """Return the names of columns; None where there are none, or the numbers that pandas gives an array's instead."""
     if given is None:
         return None
-    kinds = set(map(type, given)) if isinstance(given, list) else {type(None)}
+    told = f"/{key}/columns: must be a list of different column names"
+    if not isinstance(given, list):
+        raise InvalidRows(told)
+    kinds = set(map(type, given))
     if kinds == {int} and signature.container != "frame":
         if given != list(range(len(given))):
             raise InvalidRows(f"/{key}/columns: numbers of columns must be 0, 1, 2, … in this order; or send names")
         return None
     # A table may have numbers among its names.
     if not kinds <= {str, int} or len(set(map(str, given))) != len(given):
-        raise InvalidRows(f"/{key}/columns: must be a list of different column names")
+        raise InvalidRows(told)
     return list(map(str, given))
 
 

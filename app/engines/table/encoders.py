@@ -106,8 +106,8 @@ def _fill_of(step: Any, piece: Piece) -> Any:
 def _ask(step: Any) -> list[_Asked]:
     """Ask for all columns at once: each row holds a category of every column, and columns are encoded apart."""
     named = [[category for category in categories if category == category] for categories in _categories(step)]  # noqa: PLR0124  # NaN differs from itself
-    longest = max(map(len, named))
-    known = [_answer(step, [column[start : start + _ASKED] for column in named]) for start in range(0, longest, _ASKED)]
+    begins = range(0, max(map(len, named)), _ASKED)
+    known = [_answers(step, [column[begin : begin + _ASKED] for column in named]) for begin in begins]
     missing, unknown = _probe(step, np.nan), _probe(step, _UNKNOWN)
     asked = []
     for index, column in enumerate(named):
@@ -133,21 +133,25 @@ def _probe(step: Any, value: Any) -> list[Array | None]:
     """Return what the encoder makes of `value` in each column, shape (1, k); None where it raises."""
     width = len(step.categories_)
     with contextlib.suppress(ValueError):  # what the encoder raises for a category it does not know
-        return list(_answer(step, [[value]] * width))
+        return list(_answers(step, [[value]] * width))
     probed: list[Array | None] = []
     for index in range(width):
         try:
-            probed.append(_answer(step, [[value] if other == index else [] for other in range(width)])[index])
+            encoded = _encoded(step, [[value] if other == index else [] for other in range(width)])
+            probed.append(_part(step, encoded, index, 1))
         except ValueError:
             probed.append(None)
     return probed
 
 
-def _answer(step: Any, columns: Sequence[Sequence[Any]]) -> list[Array]:
-    """Return what the encoder makes of each column's values, shapes (n, k).
+def _answers(step: Any, columns: Sequence[Sequence[Any]]) -> list[Array]:
+    """Return what the encoder makes of each column's values, shapes (n, k)."""
+    encoded = _encoded(step, columns)
+    return [_part(step, encoded, index, len(values)) for index, values in enumerate(columns)]
 
-    Columns with fewer values than others are filled up with their first category.
-    """
+
+def _encoded(step: Any, columns: Sequence[Sequence[Any]]) -> Any:
+    """Encode the columns side by side; those with fewer values than others are filled up with their first category."""
     rows = np.empty((max(map(len, columns)), len(columns)), dtype=object)
     for index, (values, categories) in enumerate(zip(columns, step.categories_, strict=True)):
         rows[:, index] = categories.tolist()[0]
@@ -157,14 +161,14 @@ def _answer(step: Any, columns: Sequence[Sequence[Any]]) -> list[Array]:
         warnings.simplefilter("ignore")
         encoded = step.transform(rows)
     if hasattr(encoded, "tocsc"):
-        encoded = encoded.tocsc()
-    elif hasattr(encoded, "to_numpy"):
-        encoded = encoded.to_numpy()
-    return [_dense(encoded[: len(values), slice(*_columns_of(step, index))]) for index, values in enumerate(columns)]
+        return encoded.tocsc()
+    return encoded.to_numpy() if hasattr(encoded, "to_numpy") else encoded
 
 
-def _dense(encoded: Any) -> Array:
-    return np.asarray(encoded.toarray() if hasattr(encoded, "toarray") else encoded, dtype=np.float64)
+def _part(step: Any, encoded: Any, index: int, count: int) -> Array:
+    """Return the first `count` rows of what the encoder's column `index` became."""
+    part = encoded[:count, slice(*_columns_of(step, index))]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float64)
 
 
 def _columns_of(step: Any, index: int) -> tuple[int, int]:
