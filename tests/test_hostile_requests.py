@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from app import create_app, store
 from app.settings import Settings
 from app.store import ModelStore
+from tests.tracing import peak_of
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -439,28 +439,15 @@ def test_what_a_client_made_up_is_not_told_back_at_length(client: FlaskClient) -
 
 def test_one_long_cell_does_not_widen_the_others(client: FlaskClient) -> None:
     body = b"1,2,3," + b"0" * 30_000 + b"4\n" + b"1,2,3,4\n" * 49
-    tracemalloc.start()
-    try:
-        reply = client.post("/predict", data=body, content_type="text/csv")
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    reply, peak = peak_of(lambda: client.post("/predict", data=body, content_type="text/csv"))
     assert reply.status_code == 200, reply.text
     assert peak < 20 * len(body)
 
 
 def test_a_string_that_many_rows_share_is_held_once(client: FlaskClient) -> None:
     shared = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int8()), ["good " * 2000])
-    tracemalloc.start()
-    try:
-        reply = client.post(
-            "/models/table/predict",
-            data=arrow({"level": shared, "age": [1.0] * 40, "count": [1] * 40, "ok": [True] * 40}),
-            content_type=ARROW,
-        )
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    body = arrow({"level": shared, "age": [1.0] * 40, "count": [1] * 40, "ok": [True] * 40})
+    reply, peak = peak_of(lambda: client.post("/models/table/predict", data=body, content_type=ARROW))
     refused(reply, 422, "not a category")
     assert peak < 250_000
 

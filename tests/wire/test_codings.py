@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import tracemalloc
 import zlib
 
 import pytest
 
 from app.errors import MalformedBody, ServiceError, TooLarge, UnsupportedMediaType
 from app.wire.codings import inflate
+from tests.tracing import peak_of
 
 
 def packed(content: bytes) -> bytes:
@@ -71,11 +71,9 @@ def test_an_unknown_coding_is_told_which_are_known() -> None:
 
 def test_what_inflates_a_thousandfold_is_left_at_the_bound() -> None:
     bomb = packed(bytes(16 * 1024 * 1024))
-    tracemalloc.start()
-    try:
+
+    def refuse() -> None:
         with pytest.raises(TooLarge):
             inflate(bomb, "gzip", 100_000)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 1_000_000
+
+    assert peak_of(refuse)[1] < 1_000_000
