@@ -6,6 +6,7 @@ One number, a thousand resamplings of the rows and a paired comparison of two mo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +32,8 @@ class Metric:
         gives, shape (n,) for two classes.
     formula: from the target, what it needs, and the classes in the order of the columns, to the formula.
     is_share: whether it is the share of the rows for which something is so.
+    is_unbounded: whether it is an error as large as the target's unit makes it, so that only a share of it says
+        whether a difference is small.
     """
 
     name: str
@@ -39,11 +42,16 @@ class Metric:
     higher_is_better: bool
     formula: Maker
     is_share: bool = False
+    is_unbounded: bool = False
 
     @property
     def perfect(self) -> float:
         """The score of a model that is never wrong, where errors count as negative."""
         return 1.0 if self.higher_is_better else 0.0
+
+    def loss_allowed(self, score: float, most: float) -> float:
+        """Return how much of a score may be lost, where `most` of the metric may; of an unbounded one, as a share."""
+        return most * abs(score) if self.is_unbounded else most
 
     def of(self, model: Any, X: Rows, y: Target) -> float:
         """Return the metric of a fitted model on rows; NaN where these rows do not define it.
@@ -198,13 +206,16 @@ _CLASSIFICATION = (
     ),
     Metric("roc_auc", "classification", "scores", True, formulas.one_vs_rest(formulas.area)),
     Metric("average_precision", "classification", "scores", True, formulas.one_vs_rest(formulas.average_precision)),
-    Metric("log_loss", "classification", "probabilities", False, formulas.mean_loss(formulas.log_loss)),
+    Metric(
+        "log_loss", "classification", "probabilities", False, formulas.mean_loss(formulas.log_loss), is_unbounded=True
+    ),
     Metric("brier", "classification", "probabilities", False, formulas.mean_loss(formulas.brier)),
 )
+_error = partial(Metric, task="regression", needs="predictions", higher_is_better=False, is_unbounded=True)
 _REGRESSION = (
-    Metric("rmse", "regression", "predictions", False, formulas.mean_error(lambda y, p: (y - p) ** 2, root=True)),
-    Metric("mse", "regression", "predictions", False, formulas.mean_error(lambda y, p: (y - p) ** 2)),
-    Metric("mae", "regression", "predictions", False, formulas.mean_error(lambda y, p: np.abs(y - p))),
+    _error("rmse", formula=formulas.mean_error(lambda y, p: (y - p) ** 2, root=True)),
+    _error("mse", formula=formulas.mean_error(lambda y, p: (y - p) ** 2)),
+    _error("mae", formula=formulas.mean_error(lambda y, p: np.abs(y - p))),
     Metric("r2", "regression", "predictions", True, formulas.r2),
-    Metric("mape", "regression", "predictions", False, formulas.mean_error(formulas.relative_error)),
+    _error("mape", formula=formulas.mean_error(formulas.relative_error)),
 )

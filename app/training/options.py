@@ -40,7 +40,8 @@ class Options:
     jobs: processes that try candidates side by side; None takes every core.
     resume: whether to go on with a search that was interrupted.
     max_latency_ms, max_size_mb: the most that one row may take, and the file.
-    compress, max_loss: whether to make the chosen model smaller, and what of the metric that may cost.
+    compress, max_loss: whether to make the chosen model smaller, and what of the metric that may cost; of an error
+        without a bound as a share.
     """
 
     store: Path

@@ -18,7 +18,7 @@ from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem
 from app.training.promotion import Decision
 from app.training.selection import Watcher, Wish
-from app.training.selection.finals import Finalist
+from app.training.selection.finalists import Finalist
 from app.training.selection.plan import Plan, Result, Rung
 from app.training.split import Split
 from app.training.table import Table

@@ -8,8 +8,7 @@ from typing import Any
 
 from app.training.candidates import WEIGHTS, Candidate, Settings
 from app.training.problem import Problem
-from app.training.selection import finals
-from app.training.selection.finals import Finalist
+from app.training.selection.finalists import Finalist, measure
 from app.training.selection.plan import Result, Trial
 from app.training.selection.trying import Order
 from app.training.selection.wish import Watcher, Wish
@@ -73,34 +72,38 @@ def _set(name: str, value: Any) -> Change:
 
 @dataclass(frozen=True)
 class Shrinking:
-    """What came of making a finalist smaller: the one to be saved, and each step, as JSON values for a report."""
+    """What came of making a finalist smaller: the one to be saved, and each step, as JSON values for a report.
+
+    There are no steps where the estimator has no smaller form.
+    """
 
     finalist: Finalist
     told: list[dict[str, Any]] = field(default_factory=list)
 
 
 def shrink(  # noqa: PLR0913, PLR0917  # what it works with
-    winner: Finalist, rung: int, problem: Problem, split: Split, wish: Wish, workshop: Workshop, watcher: Watcher
+    winner: Finalist, problem: Problem, split: Split, wish: Wish, workshop: Workshop, watcher: Watcher
 ) -> Shrinking:
     """Try the steps one after another on the folds that the winner was chosen by.
 
     A step is accepted where the metric is at most ``wish.max_loss`` behind the winner's own, and the model is
     smaller or quicker than without it. The held-out rows have no say.
     """
+    most = wish.metric.loss_allowed(winner.score, wish.max_loss or 0.0)
     now, told = winner, []
     refused: set[str] = set()
     for step in steps_for(winner.candidate, problem):
         if step.kind in refused:
             continue
-        result = workshop.attempt(Order(Trial(step.of(now.candidate), rung)), None)
+        result = workshop.attempt(Order(Trial(step.of(now.candidate), winner.result.trial.rung)), None)
         after = None
         why = result.why or ""
         if result.state == "finished":
             loss = winner.score - result.score
-            if loss > (wish.max_loss or 0.0):
-                why = f"{wish.metric.name} loses {loss:.4g}, more than {wish.max_loss:g}"
+            if loss > most:
+                why = f"{wish.metric.name} loses {loss:.4g}, more than {most:.4g}"
             else:
-                after = finals.measure(workshop.fit(result), split.X_train, problem, wish.limits)
+                after = measure(workshop.fit(result), split.X_train, problem, wish.limits)
                 why = after.refused or _why_no_gain(now, after)
         told.append(_told(step, now, result, after, why, wish))
         watcher.shrunk(step.title, why)

@@ -1,74 +1,32 @@
-"""The finalists: fitted on all training rows, measured as they would be served, and the choice among them."""
+"""The finals: which candidates come to them, a blend of the best, and fitting them on all training rows."""
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import joblib
-import numpy as np
-
-from app import store
-from app.training.candidates import BLEND, Candidate
-from app.training.errors import first_line
-from app.training.problem import Problem, Rows
-from app.training.selection.plan import Result
-from app.training.selection.trying import Fitted
-from app.training.selection.wish import Limits
+from app.training.candidates import BLEND, Candidate, gives_probabilities
+from app.training.problem import Problem
+from app.training.selection.finalists import Finalist, measure, promise, seconds_to_fit
+from app.training.selection.journal import Journal
+from app.training.selection.plan import Result, Trial
+from app.training.selection.trying import Order, Task
+from app.training.selection.wish import Watcher, Wish
+from app.training.selection.workshop import Workshop
+from app.training.split import Split
 
 FINALISTS = 6
 BLENDED = 3
-_SAMPLE_ROWS = 256
-# What one busy core draws beyond an idle one, in watts: servers' processors take 100 to 300 W for 8 to 64 cores.
-WATTS_PER_CORE = 8.0
-# Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
-_AS_GOOD = 0.1
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """A candidate with its scores on the folds and what it costs to serve.
-
-    Attributes
-    ----------
-    result: the furthest that it was tried.
-    latency_one, latency_many: milliseconds for one row and for :data:`app.store.costing.MANY`.
-    engine: the form that answers one row.
-    size: megabytes of the joblib file.
-    refused: why it is not within the limits, or could not be fitted or measured.
-    """
-
-    result: Result
-    path: Path
-    fitted: Fitted
-    latency_one: float = math.nan
-    latency_many: float = math.nan
-    engine: str = ""
-    size: float = math.nan
-    refused: str | None = None
-
-    @property
-    def candidate(self) -> Candidate:
-        """What was fitted."""
-        return self.result.trial.candidate
-
-    @property
-    def score(self) -> float:
-        """The mean over the folds, higher being better."""
-        return self.result.score
-
-    def load(self) -> Any:
-        """Return the fitted pipeline, from the file that this training has just written."""
-        return joblib.load(self.path)
+# Of the budget, what a blend may take to be tried where the other finalists need all that is left.
+_LEAST_FOR_BLEND = 0.1
 
 
 def choose_finalists(best: Sequence[Result]) -> list[Result]:
     """Return the best of each leading family, and the leading family's second best; `best` has the best first.
 
-    The dummy is among them only where there is nothing else.
+    They are in the order in which to fit them, where time may be short: what promises most comes first, a blend
+    last, which takes as long as all of its members. The dummy is among them only where there is nothing else.
     """
     firsts: dict[str, Result] = {}
     second: list[Result] = []
@@ -76,71 +34,79 @@ def choose_finalists(best: Sequence[Result]) -> list[Result]:
         family = result.trial.candidate.family
         if family != "dummy" and firsts.setdefault(family, result) is not result and not second:
             second = [result]
-    found = [*list(firsts.values())[: FINALISTS - len(second)], *second]
-    # The order of `best`: where time is short, the best are fitted first.
-    return [result for result in best if result in found] or list(best[:1])
+    found = [*list(firsts.values())[: FINALISTS - len(second)], *second] or list(best[:1])
+    return sorted(found, key=lambda result: (result.trial.candidate.family == BLEND, -promise(result, found[0])))
 
 
-def blend_of(best: Sequence[Result], spaces: Sequence[str]) -> Candidate | None:
-    """Return the blend of the best of the leading families; None where there are fewer than two."""
-    members: dict[str, Candidate] = {}
-    for result in best:
-        candidate = result.trial.candidate
-        if candidate.family in spaces and candidate.family not in members:
-            members[candidate.family] = candidate
-    chosen = tuple(members.values())[:BLENDED]
-    return Candidate(BLEND, {}, chosen) if len(chosen) > 1 else None
+@dataclass(frozen=True)
+class Finals:
+    """What comes after the trials: a blend is tried, the finalists are fitted and measured; all by the time `end`."""
 
+    problem: Problem
+    split: Split
+    wish: Wish
+    task: Task
+    workshop: Workshop
+    end: float | None
 
-def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Finalist:
-    """Return the finalist with what it costs to serve, refused where that is beyond the limits."""
-    if finalist.fitted.why is not None:
-        return replace(finalist, refused=finalist.fitted.why)
-    size = finalist.path.stat().st_size / 1e6
-    try:
-        cost = store.serving_cost(finalist.load(), X[:_SAMPLE_ROWS], problem.feature_names)
-    except Exception as fault:  # whatever an estimator raises, the others are not to suffer
-        return replace(finalist, size=size, refused=f"gives no answers: {first_line(fault)}")
-    found = replace(finalist, latency_one=cost.one * 1e3, latency_many=cost.many * 1e3, engine=cost.engine, size=size)
-    return replace(found, refused=limits.why_beyond(found.latency_one, found.size))
+    def seconds_needed(self, best: Sequence[Result]) -> float:
+        """Return how long all of it should take; `best` has the best first."""
+        members = self.members(best)
+        needed = self._seconds_of_fits([*choose_finalists(best), *members])
+        return needed + self._seconds_to_blend(members)
 
+    def members(self, best: Sequence[Result]) -> list[Result]:
+        """Return the best of the leading families that can be blended; none where there are fewer than two."""
+        firsts: dict[str, Result] = {}
+        for result in best:
+            firsts.setdefault(result.trial.candidate.family, result)
+        found = [result for family, result in firsts.items() if self._can_be_blended(family)][:BLENDED]
+        return found if len(found) > 1 else []
 
-def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist | None:
-    """Return the best within the limits; of those that chance alone may have put behind it, the cheapest to serve.
+    def try_blend(self, best: Sequence[Result], journal: Journal) -> Result | str:
+        """Try the mean of the best families' predictions where their best have been; or say why there is none."""
+        members = self.members(best)
+        if not members:
+            return "there are no two families that could be blended"
+        blend = Candidate(BLEND, {}, tuple(result.trial.candidate for result in members))
+        trial = Trial(blend, min(result.trial.rung for result in members))
+        result = journal.find(trial)
+        if result is None:
+            patience, expected = self._patience(best), self._seconds_to_blend(members)
+            if patience is not None and expected > patience:
+                return f"trying it would take some {expected:.0f} s, and {patience:.0f} are left for that"
+            result = self.workshop.attempt(Order(trial), patience)
+            journal.write(result)
+        return result if result.state == "finished" else result.why or result.state
 
-    Only those that were tried as far as any are compared: scores on fewer rows are not theirs to compare with.
-    The order of `families` tells what is cheap, not the latency that was measured: the same search is to choose
-    the same model again.
-    """
-    within = [finalist for finalist in finalists if finalist.refused is None]
-    if not within:
-        return None
-    furthest = max(finalist.result.trial.rung for finalist in within)
-    within = [finalist for finalist in within if finalist.result.trial.rung == furthest]
-    best = max(within, key=lambda finalist: finalist.score)
-    as_good = [finalist for finalist in within if _is_as_good(finalist, best)]
-    ranks = {family: rank for rank, family in enumerate(families)}
-    return min(as_good, key=lambda finalist: (ranks.get(finalist.candidate.family, len(ranks)), -finalist.score))
+    def measure(self, best: Sequence[Result], watcher: Watcher) -> list[Finalist]:
+        """Fit the finalists and measure what they cost to serve, as long as there is time."""
+        measured: list[Finalist] = []
+        for result in choose_finalists(best):
+            # The first that is within the limits is there whatever it takes.
+            found = any(finalist.refused is None for finalist in measured)
+            fitted = self.workshop.fit(result, self._left() if found else None)
+            measured.append(measure(fitted, self.split.X_train, self.problem, self.wish.limits))
+            watcher.measured(measured[-1])
+        return measured
 
+    def _can_be_blended(self, family: str) -> bool:
+        """Tell whether a family gives what a blend is the mean of."""
+        return family != "dummy" and (self.problem.task == "regression" or gives_probabilities(family, self.problem))
 
-def _is_as_good(finalist: Finalist, best: Finalist) -> bool:
-    """Tell whether the folds' paired differences say next to nothing against a finalist."""
-    if finalist is best:
-        return True
-    ours, theirs = finalist.result.scores, best.result.scores
-    count = min(len(ours), len(theirs))
-    if count < 2:  # noqa: PLR2004  # no spread
-        return False
-    apart = np.subtract(theirs[:count], ours[:count])
-    error = float(apart.std(ddof=1)) / math.sqrt(count)
-    return float(apart.mean()) <= _AS_GOOD * error
+    def _left(self) -> float | None:
+        return None if self.end is None else self.end - time.monotonic()
 
+    def _patience(self, best: Sequence[Result]) -> float | None:
+        """Return how long trying a blend may take: what fitting the other finalists leaves."""
+        left = self._left()
+        if left is None or self.wish.seconds is None:
+            return None
+        return max(left - self._seconds_of_fits(choose_finalists(best)), self.wish.seconds * _LEAST_FOR_BLEND)
 
-def on_frontier(finalist: Finalist, others: Sequence[Finalist]) -> bool:
-    """Tell whether no other is at least as good in score, latency and size, and better in one."""
-    ours = (-finalist.score, finalist.latency_one, finalist.size)
-    for other in others:
-        theirs = (-other.score, other.latency_one, other.size)
-        if other is not finalist and theirs != ours and all(t <= o for t, o in zip(theirs, ours, strict=True)):
-            return False
-    return not math.isnan(finalist.latency_one)
+    def _seconds_to_blend(self, members: Sequence[Result]) -> float:
+        """Side by side the members took as long as so many processes; here one has all of the cores."""
+        return sum(result.seconds for result in members) / self.wish.jobs
+
+    def _seconds_of_fits(self, results: Sequence[Result]) -> float:
+        return sum(seconds_to_fit(result, self.task.rungs, len(self.split.y_train)) for result in results)

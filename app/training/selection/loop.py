@@ -23,8 +23,8 @@ from app.training.selection.wish import Watcher, Wish
 LOOKAHEAD = 4
 # So many trials in a row without a better one end a search.
 PATIENCE = 150
-# Of the budget for the search, what is kept for fitting and measuring the finalists.
-_SHARE_OF_FINALS = 0.25
+# Of the budget for the search, the least and the most that is kept for fitting and measuring the finalists.
+_LEAST_FOR_FINALS, _MOST_FOR_FINALS = 0.25, 0.5
 # One trial may take at most this share of the budget, or without a budget so many seconds.
 _SHARE_OF_TRIAL = 0.34
 _LONGEST_TRIAL = 3600.0
@@ -64,6 +64,8 @@ class Loop:
         Is set when the user has had enough.
     began
         When the budget began to be used, by ``time.monotonic``.
+    seconds_of_finals
+        Tells from the best so far how long fitting the finalists should take.
     """
 
     def __init__(  # noqa: PLR0913  # what it works with
@@ -76,10 +78,12 @@ class Loop:
         watcher: Watcher,
         stop: threading.Event,
         began: float,
+        seconds_of_finals: Callable[[Sequence[Result]], float],
     ) -> None:
         self._plan, self._wish, self._journal = plan, wish, journal
         self._start, self._watcher, self._stop = start, watcher, stop
-        self._end = None if wish.seconds is None else began + wish.seconds * (1 - _SHARE_OF_FINALS)
+        self._began, self._seconds_of_finals = began, seconds_of_finals
+        self._kept = _LEAST_FOR_FINALS
         self._workers: dict[Worker, _Busy | None] = {}
         self._proposals: list[Trial] = []
         # Results that the plan has not learnt yet, by the proposal's number.
@@ -90,8 +94,10 @@ class Loop:
 
     @property
     def left(self) -> float | None:
-        """Seconds that are left; None where there is no limit."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
+        """Seconds that are left for trials; None where there is no limit."""
+        if self._wish.seconds is None:
+            return None
+        return max(0.0, self._began + self._wish.seconds * (1 - self._kept) - time.monotonic())
 
     def run(self) -> str:
         """Try, and return why no more is tried."""
@@ -214,6 +220,9 @@ class Loop:
         """Let the plan learn the result of a proposal."""
         learnt = self._waiting.pop(number)
         self._plan.learn(learnt)
+        if self._wish.seconds is not None:
+            needed = self._seconds_of_finals(self._plan.best()) / self._wish.seconds
+            self._kept = min(max(needed, _LEAST_FOR_FINALS), _MOST_FOR_FINALS)
         if learnt.state == "finished" and (learnt.trial.rung, learnt.score) > self._best:
             self._best = (learnt.trial.rung, learnt.score)
             self._last_better = len(self._plan.results)

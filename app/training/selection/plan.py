@@ -93,6 +93,11 @@ class Result:
         """The mean over the folds; minus infinity where there is none."""
         return float(np.mean(self.scores)) if self.scores else -np.inf
 
+    @property
+    def spread(self) -> float:
+        """The standard deviation over the folds."""
+        return float(np.std(self.scores)) if self.scores else np.nan
+
 
 @dataclass
 class Plan:

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from app.training.candidates import Candidate, build, gives_probabilities, spaces
+from app.training.candidates import Candidate, build, spaces
 from app.training.errors import TrainingError
 from app.training.problem import Problem
-from app.training.selection import finals
 from app.training.selection.compression import Shrinking, shrink
-from app.training.selection.finals import Finalist
-from app.training.selection.journal import Journal, forget, open_journal
+from app.training.selection.finalists import Finalist, choose
+from app.training.selection.finals import Finals
+from app.training.selection.journal import forget, open_journal
 from app.training.selection.loop import Loop, stop_asked
-from app.training.selection.plan import Plan, Result, Trial, count_folds, make_rungs
+from app.training.selection.plan import Plan, count_folds, make_rungs
 from app.training.selection.telling import tell
-from app.training.selection.trying import Fold, Order, Task
+from app.training.selection.trying import Fold, Task
 from app.training.selection.wish import Watcher, Wish
 from app.training.selection.workshop import Workshop
 from app.training.split import Split, make_folds, take_rows
@@ -72,12 +72,15 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
     families = [space.family for space in offered]
     plan = Plan(offered, task.rungs, wish.metric.perfect, wish.seed)
     asked = {**about, "seed": wish.seed, "objective": wish.metric.name, "rungs": list(map(list, task.rungs))}
+    notes: list[str] = []
     with (
         stop_asked() as stop,
         open_journal(folder, asked, resume=wish.resume) as journal,
         Workshop(task, split, wish.jobs) as workshop,
     ):
         watcher.began(wish, list(task.rungs), len(journal))
+        end = None if wish.seconds is None else began + wish.seconds
+        finals = Finals(problem, split, wish, task, workshop, end)
         loop = Loop(
             plan,
             wish,
@@ -86,30 +89,32 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
             watcher=watcher,
             stop=stop,
             began=began,
+            seconds_of_finals=finals.seconds_needed,
         )
         why = loop.run()
         watcher.ended(why)
         best = plan.best()
         if not best:
             raise TrainingError(_nothing_fitted(plan, stopped=stop.is_set()))
-        blend = None if stop.is_set() else _try_blend(plan, problem, families, workshop, journal, wish, loop.left)
-        measured: list[Finalist] = []
-        best = sorted([*best, *([blend] if blend else [])], key=lambda result: (-result.trial.rung, -result.score))
-        for result in finals.choose_finalists(best):
-            # The first that is within the limits is there whatever it takes.
-            found = any(finalist.refused is None for finalist in measured)
-            left = began + wish.seconds - time.monotonic() if wish.seconds is not None and found else None
-            measured.append(finals.measure(workshop.fit(result, left), split.X_train, problem, wish.limits))
-            watcher.measured(measured[-1])
-        winner = finals.choose(measured, families)
+        blend = "the search was stopped" if stop.is_set() else finals.try_blend(best, journal)
+        if isinstance(blend, str):
+            notes.append(f"no blend of the best is among the finalists: {blend}")
+        else:
+            best = sorted([*best, blend], key=lambda result: (-result.trial.rung, -result.score))
+        measured = finals.measure(best, watcher)
+        winner = choose(measured, families)
         if winner is None:
             raise TrainingError(_none_within(measured))
         shrunk = Shrinking(winner)
         if wish.max_loss is not None:
-            shrunk = shrink(winner, best[0].trial.rung, problem, split, wish, workshop, watcher)
+            shrunk = shrink(winner, problem, split, wish, workshop, watcher)
+            if not shrunk.told:
+                notes.append(f"there is nothing to compress in a model of the family {winner.candidate.family}")
         model = shrunk.finalist.load()
     forget(folder)
-    told = tell(wish, list(task.rungs), plan, measured, winner, why, time.monotonic() - began)
+    for note in notes:
+        watcher.noted(note)
+    told = tell(wish, list(task.rungs), plan, measured, winner, why, time.monotonic() - began) | {"notes": notes}
     candidate = shrunk.finalist.candidate
     return Found(build(candidate, problem, wish.seed), model, candidate, tuple(measured), told, shrunk.told)
 
@@ -130,34 +135,6 @@ def _make_task(problem: Problem, split: Split, wish: Wish) -> Task:
     rungs = [rung._replace(folds=min(rung.folds, len(folds))) for rung in make_rungs(max(len(t) for t, _ in folds))]
     bare = replace(problem, X=take_rows(problem.X, slice(0, 0)), y=problem.y[:0])
     return Task(bare, split.X_train, split.y_train, folds, rungs, wish.metric.name, wish.seed)
-
-
-def _try_blend(  # noqa: PLR0913, PLR0917  # what it is made of, tried with and kept in
-    plan: Plan,
-    problem: Problem,
-    families: list[str],
-    workshop: Workshop,
-    journal: Journal,
-    wish: Wish,
-    left: float | None,
-) -> Result | None:
-    """Try the mean of the best families' predictions where their best have been; None where that comes to nothing."""
-    if problem.task == "classification":
-        families = [family for family in families if gives_probabilities(family, problem)]
-    blend = finals.blend_of(plan.best(), [family for family in families if family != "dummy"])
-    if blend is None:
-        return None
-    members = [result for result in plan.best() if result.trial.candidate in blend.members]
-    trial = Trial(blend, min(result.trial.rung for result in members))
-    result = journal.find(trial)
-    if result is None:
-        patience = None if left is None or wish.seconds is None else left + wish.seconds / 10
-        # Side by side the members took as long as so many processes; here one has all of the cores.
-        if patience is not None and sum(result.seconds for result in members) / wish.jobs > patience:
-            return None
-        result = workshop.attempt(Order(trial), patience)
-        journal.write(result)
-    return result if result.state == "finished" else None
 
 
 def _nothing_fitted(plan: Plan, *, stopped: bool) -> str:

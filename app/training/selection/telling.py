@@ -8,8 +8,7 @@ import numpy as np
 
 from app.store.costing import MANY
 from app.training.candidates import Candidate
-from app.training.selection import finals
-from app.training.selection.finals import Finalist
+from app.training.selection.finalists import WATTS_PER_CORE, Finalist, on_frontier, why_not_chosen
 from app.training.selection.plan import Plan, Rung
 from app.training.selection.wish import Wish
 
@@ -23,13 +22,11 @@ def tell(  # noqa: PLR0913, PLR0917  # all that there is to tell
     why: str,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return what a report says of a search, as JSON values."""
+    """Return what a report says of a search, as JSON values; its finalists are in the order of their scores."""
+    measured = sorted(measured, key=lambda finalist: (-finalist.result.trial.rung, -finalist.score))
     sign = 1 if wish.metric.higher_is_better else -1
     budget = [f"{wish.seconds:g} s"] if wish.seconds is not None else []
     budget += [f"{wish.trials} trials"] if wish.trials is not None else []
-
-    def spread(scores: tuple[float, ...]) -> float:
-        return float(np.std(scores))
 
     return {
         "objective": wish.metric.name,
@@ -46,7 +43,7 @@ def tell(  # noqa: PLR0913, PLR0917  # all that there is to tell
                 "settings": result.trial.candidate.settings,
                 "rows": rungs[result.trial.rung].rows,
                 "score": sign * result.score if result.scores else None,
-                "spread": spread(result.scores) if result.scores else None,
+                "spread": result.spread if result.scores else None,
                 "seconds": round(result.seconds, 3),
                 "state": result.state,
                 "why": result.why,
@@ -60,7 +57,7 @@ def tell(  # noqa: PLR0913, PLR0917  # all that there is to tell
                 "rows": rungs[finalist.result.trial.rung].rows,
                 "folds": len(finalist.result.scores),
                 "score": sign * finalist.score,
-                "spread": spread(finalist.result.scores),
+                "spread": finalist.result.spread,
                 "latency_one_ms": _plain(finalist.latency_one),
                 "latency_many_ms": _plain(finalist.latency_many),
                 "many": MANY,
@@ -69,9 +66,10 @@ def tell(  # noqa: PLR0913, PLR0917  # all that there is to tell
                 "memory_mb": _plain(finalist.fitted.memory_mb),
                 "fit_seconds": _plain(finalist.fitted.seconds),
                 "cpu_seconds": _plain(finalist.fitted.cpu_seconds),
-                "energy_joules": _plain(finalist.fitted.cpu_seconds * finals.WATTS_PER_CORE),
+                "energy_joules": _plain(finalist.fitted.cpu_seconds * WATTS_PER_CORE),
                 "refused": finalist.refused,
-                "on_frontier": finals.on_frontier(finalist, measured),
+                "why_not": why_not_chosen(finalist, winner),
+                "on_frontier": on_frontier(finalist, measured),
                 "chosen": finalist is winner,
             }
             for finalist in measured

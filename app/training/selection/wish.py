@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.training.metrics import Metric
 
 if TYPE_CHECKING:
-    from app.training.selection.finals import Finalist
+    from app.training.selection.finalists import Finalist
     from app.training.selection.plan import Plan, Result, Rung
 
 
@@ -35,7 +35,8 @@ class Wish:
     Attributes
     ----------
     jobs: how many candidates are tried side by side.
-    max_loss: how much of the metric the chosen model may lose by being made smaller; None leaves it as it is.
+    max_loss: how much of the metric the chosen model may lose by being made smaller, of an unbounded error as a share;
+        None leaves it as it is.
     """
 
     metric: Metric
@@ -65,6 +66,9 @@ class Watcher:
 
     def measured(self, finalist: Finalist) -> None:
         """Take note that a finalist was fitted and measured."""
+
+    def noted(self, note: str) -> None:
+        """Take note of what was left out, and why."""
 
     def shrunk(self, step: str, why_not: str) -> None:
         """Take note that a way to make the model smaller was tried; `why_not` is empty where it was taken."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import joblib
 
-from app.training.selection.finals import Finalist
+from app.training.selection.finalists import Finalist, seconds_to_fit
 from app.training.selection.plan import Result
 from app.training.selection.trying import DIED, Fitted, Fitting, Order, Task, Worker
 from app.training.split import Split
@@ -69,8 +69,7 @@ class Workshop:
 
     def fit(self, result: Result, left: float | None = None) -> Finalist:
         """Fit a candidate on all training rows with every core, unless that would take longer than what is `left`."""
-        rung = self._task.rungs[result.trial.rung]
-        expected = result.seconds / len(result.scores) * len(self._split.y_train) / rung.rows
+        expected = seconds_to_fit(result, self._task.rungs, len(self._split.y_train))
         if left is not None and expected > left:
             remains = f"some {left:.1f} s are left" if left > 0 else "no time is left"
             why = f"fitting on all rows would take some {expected:.1f} s, and {remains}"

@@ -78,6 +78,7 @@ def test_each_finalist_is_measured_as_it_would_be_served(found: Found) -> None:
         assert told["energy_joules"] == pytest.approx(8 * told["cpu_seconds"], rel=1e-3)
     assert sum(told["chosen"] for told in finalists) == 1
     assert any(told["on_frontier"] for told in finalists)
+    assert [told["why_not"] is None for told in finalists] == [told["chosen"] for told in finalists]
     assert json.loads(json.dumps(found.told, allow_nan=False)) == found.told
 
 
@@ -112,11 +113,32 @@ def test_ctrl_c_takes_the_best_so_far(searching: Searching, tmp_path: Path, rows
     found = searching(tmp_path, Impatient(4))
     assert found.told["ended"].startswith("stopped after")
     assert 4 <= found.told["trials"] < TRIALS
+    assert found.told["notes"] == ["no blend of the best is among the finalists: the search was stopped"]
     assert len(found.model.predict(rows[1].X_test)) == len(rows[1].y_test)
 
 
+class Listener(Watcher):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def noted(self, note: str) -> None:
+        self.notes.append(note)
+
+
 def test_where_nothing_else_was_tried_the_dummy_is_the_best_so_far(searching: Searching, tmp_path: Path) -> None:
-    assert searching(tmp_path, trials=1).candidate.family == "dummy"
+    listener = Listener()
+    found = searching(tmp_path, listener, trials=1, max_loss=0.01)
+    assert found.candidate.family == "dummy"
+    assert listener.notes == found.told["notes"]
+    assert listener.notes == [
+        "no blend of the best is among the finalists: there are no two families that could be blended",
+        "there is nothing to compress in a model of the family dummy",
+    ]
+
+
+def test_limits_hold_for_the_dummy_too(searching: Searching, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no finalist is within the limits; the nearest, dummy"):
         searching(tmp_path, trials=1, limits=Limits(max_latency_ms=1e-6))
 

@@ -1,0 +1,156 @@
+"""The finalists: what each costs to serve, and the choice among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from app import store
+from app.training.candidates import Candidate
+from app.training.errors import first_line
+from app.training.problem import Problem, Rows
+from app.training.selection.plan import Result, Rung
+from app.training.selection.trying import Fitted
+from app.training.selection.wish import Limits
+
+_SAMPLE_ROWS = 256
+# What one busy core draws beyond an idle one, in watts: servers' processors take 100 to 300 W for 8 to 64 cores.
+WATTS_PER_CORE = 8.0
+# Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
+_AS_GOOD = 0.1
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate with its scores on the folds and what it costs to serve.
+
+    Attributes
+    ----------
+    result: the furthest that it was tried.
+    latency_one, latency_many: milliseconds for one row and for :data:`app.store.costing.MANY`.
+    engine: the form that answers one row.
+    size: megabytes of the joblib file.
+    refused: why it is not within the limits, or could not be fitted or measured.
+    """
+
+    result: Result
+    path: Path
+    fitted: Fitted
+    latency_one: float = math.nan
+    latency_many: float = math.nan
+    engine: str = ""
+    size: float = math.nan
+    refused: str | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was fitted."""
+        return self.result.trial.candidate
+
+    @property
+    def score(self) -> float:
+        """The mean over the folds, higher being better."""
+        return self.result.score
+
+    def load(self) -> Any:
+        """Return the fitted pipeline, from the file that this training has just written."""
+        return joblib.load(self.path)
+
+
+def seconds_to_fit(result: Result, rungs: Sequence[Rung], n_rows: int) -> float:
+    """Return how long fitting a candidate on so many rows should take, by what a fold took."""
+    return result.seconds / len(result.scores) * n_rows / rungs[result.trial.rung].rows
+
+
+def promise(result: Result, leader: Result) -> float:
+    """Return by how much a result is ahead of the leader's on the folds that both were tried on.
+
+    What was not tried as far as the leader has to be ahead by more than the leader's spread over the folds to be
+    ahead at all: of many that were tried on little, chance puts one in front.
+    """
+    if result.trial.rung >= leader.trial.rung:
+        return _lead(result, leader)
+    return _lead(result, leader) - leader.spread if len(leader.scores) > 1 else -math.inf
+
+
+def _lead(result: Result, other: Result) -> float:
+    count = min(len(result.scores), len(other.scores))
+    return float(np.mean(result.scores[:count]) - np.mean(other.scores[:count]))
+
+
+def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Finalist:
+    """Return the finalist with what it costs to serve, refused where that is beyond the limits."""
+    if finalist.fitted.why is not None:
+        return replace(finalist, refused=finalist.fitted.why)
+    size = finalist.path.stat().st_size / 1e6
+    try:
+        cost = store.serving_cost(finalist.load(), X[:_SAMPLE_ROWS], problem.feature_names)
+    except Exception as fault:  # whatever an estimator raises, the others are not to suffer
+        return replace(finalist, size=size, refused=f"gives no answers: {first_line(fault)}")
+    found = replace(finalist, latency_one=cost.one * 1e3, latency_many=cost.many * 1e3, engine=cost.engine, size=size)
+    return replace(found, refused=limits.why_beyond(found.latency_one, found.size))
+
+
+def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist | None:
+    """Return the best within the limits; of those that chance alone may have put behind it, the cheapest to serve.
+
+    The best is the first of those that were tried furthest, unless one that was tried less has more :func:`promise`.
+    The order of `families` tells what is cheap, not the latency that was measured: the same search is to choose the
+    same model again.
+    """
+    within = [finalist for finalist in finalists if finalist.refused is None]
+    if not within:
+        return None
+    leader = max(within, key=lambda finalist: (finalist.result.trial.rung, finalist.score)).result
+    best = max(within, key=lambda finalist: promise(finalist.result, leader))
+    as_good = [finalist for finalist in within if _is_as_good(finalist, best)]
+    ranks = {family: rank for rank, family in enumerate(families)}
+    return min(as_good, key=lambda finalist: (ranks.get(finalist.candidate.family, len(ranks)), -finalist.score))
+
+
+def _is_as_good(finalist: Finalist, best: Finalist) -> bool:
+    """Tell whether the folds' paired differences say next to nothing against a finalist that was tried as far."""
+    if finalist is best:
+        return True
+    if finalist.result.trial.rung != best.result.trial.rung:
+        return False
+    ours, theirs = finalist.result.scores, best.result.scores
+    count = min(len(ours), len(theirs))
+    if count < 2:  # noqa: PLR2004  # no spread
+        return False
+    apart = np.subtract(theirs[:count], ours[:count])
+    error = float(apart.std(ddof=1)) / math.sqrt(count)
+    return float(apart.mean()) <= _AS_GOOD * error
+
+
+def why_not_chosen(finalist: Finalist, chosen: Finalist) -> str | None:
+    """Say why a finalist is not the one that :func:`choose` has chosen; None of that one."""
+    if finalist is chosen:
+        return None
+    if finalist.refused is not None:
+        return finalist.refused
+    ours, theirs = finalist.result, chosen.result
+    lead, count = _lead(ours, theirs), min(len(ours.scores), len(theirs.scores))
+    on_folds = "" if ours.trial.rung == theirs.trial.rung else f" on {count} fold{'s' * (count > 1)}"
+    if lead < 0:
+        return f"{-lead:.2g} behind{on_folds}"
+    if not on_folds:
+        ahead = f"only {lead:.2g} ahead" if lead > 0 else "as good"
+        return f"{ahead}, and of a dearer family than {chosen.candidate.family}"
+    return f"{lead:.2g} ahead{on_folds}, no more than their spread of {theirs.spread:.2g}"
+
+
+def on_frontier(finalist: Finalist, others: Sequence[Finalist]) -> bool:
+    """Tell whether no other is at least as good in score, latency and size, and better in one."""
+    ours = (-finalist.score, finalist.latency_one, finalist.size)
+    for other in others:
+        theirs = (-other.score, other.latency_one, other.size)
+        if other is not finalist and theirs != ours and all(t <= o for t, o in zip(theirs, ours, strict=True)):
+            return False
+    return not math.isnan(finalist.latency_one)
