@@ -130,10 +130,13 @@ def _rows_seen_before(problem: Problem, split: Split, keys_train: Keys, keys_tes
     count = int(np.isin(test, train).sum())
     if count < _SHARE_TO_TELL * len(test):
         return []
-    return [
+    found = (
         f"{_of(count, len(test))} held-out rows are equal to rows learnt from, but for columns that are not used: "
-        "if they are copies, the metrics flatter the model; --group COLUMN keeps what belongs together on one side"
-    ]
+        "if they are copies, the metrics flatter the model"
+    )
+    # Whoever has given --group needs no advice to.
+    grouped = split.groups is not None
+    return [found if grouped else f"{found}; --group COLUMN keeps what belongs together on one side"]
 
 
 def _rows_of_two_classes(problem: Problem, split: Split, keys_train: Keys, keys_test: Keys) -> list[str]:

@@ -33,6 +33,9 @@ _MOST_CLASSES = 20
 _PIPE_WIDTH = 120
 _MOST_SHOWN = 10
 _BAR = 30
+_NOT_KNOWN = "—"
+# Numbers with more digits than this before the point are written with an exponent.
+_LONG = 9
 PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "date": "dates", "text": "texts"}
 
 
@@ -118,7 +121,7 @@ class Progress:
         for name, value in metrics.items():
             if isinstance(value, float):
                 interval = _interval(appraisal.intervals.get(name))
-                grid.add_row(name, f"{_number(value)}{interval}", _number(baseline[name]) if name in baseline else "")
+                grid.add_row(name, f"{_number(value)}{interval}", _number(baseline.get(name)))
         self._console.print(grid)
         classes = metrics.get("per_class", {})
         if 0 < len(classes) <= _MOST_CLASSES:
@@ -138,7 +141,7 @@ class Progress:
         self.say(f"calibrated by {told['method']}: {told['why']}", "green")
         grid = _grid("held-out rows", "before", "calibrated")
         for name, value in told["after"].items():
-            grid.add_row(name, _number(told["before"][name]) if name in told["before"] else "", _number(value))
+            grid.add_row(name, _number(told["before"].get(name)), _number(value))
         self._console.print(grid)
 
     def _decided(self, told: dict[str, Any]) -> None:
@@ -181,7 +184,7 @@ def _settled(told: dict[str, Any]) -> str:
 
 
 def _with_unit(value: float | None, unit: str) -> str:
-    return "" if value is None else f"{value:.3g} {unit}"
+    return _NOT_KNOWN if value is None else f"{value:.3g} {unit}"
 
 
 def _describe_target(problem: Problem) -> str:
@@ -214,12 +217,21 @@ def _interval(ends: tuple[float, float] | None) -> str:
     if ends is None:
         return ""
     low, high = ends
-    decimals = min(4, max(0, 1 - math.floor(math.log10(high - low))))
-    return f" ({low:,.{decimals}f} to {high:,.{decimals}f})"
+    last, largest = (math.floor(math.log10(size)) for size in (high - low, max(abs(low), abs(high))))
+    if largest >= _LONG:
+        form = f".{max(1, 1 + largest - last)}e"
+    else:
+        form = f",.{min(4, max(0, 1 - last))}f"
+    return f" ({low:{form}} to {high:{form}})"
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"  # noqa: PLR2004  # four digits and more
+def _number(value: float | None) -> str:
+    """Write a number with four decimals or, where it is large, four digits and more; a dash for none."""
+    if value is None or math.isnan(value):
+        return _NOT_KNOWN
+    if abs(value) >= 10**_LONG:
+        return f"{value:.3e}"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"  # noqa: PLR2004  # four digits
 
 
 class SearchProgress(Watcher):

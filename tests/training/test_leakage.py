@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from app.training.leakage import find_leaks
-from app.training.problem import frame_problem
+from app.training.problem import frame_problem, mark_table
 from app.training.split import split_rows
 from app.training.table import Table
 
@@ -67,6 +67,13 @@ def test_rows_that_differ_only_in_what_is_not_used_are_counted(frame: pd.DataFra
     count, of, share = hint.split(" held-out")[0].split()[0], hint.split()[3], hint.split("(")[1].split("%")[0]
     assert 0.5 * int(of) < int(count) < int(of)
     assert 50 < float(share) < 100
+
+
+def test_what_is_grouped_already_is_not_to_be_grouped(frame: pd.DataFrame) -> None:
+    twice = pd.concat([frame] * 2, ignore_index=True).assign(owner=np.arange(2 * N) // 2)
+    problem = frame_problem(mark_table(Table(twice, "t.csv"), "owner", None), "y")
+    (hint,) = find_leaks(*split_rows(problem, 0.2, 42))
+    assert hint.endswith("if they are copies, the metrics flatter the model")
 
 
 def test_equal_rows_of_different_classes_are_counted(frame: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import resource
 import signal
@@ -84,11 +85,14 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What fitting cost: seconds by the clock, seconds of all processors, the most memory in MB beyond the rows'."""
+    """What fitting cost: seconds by the clock, seconds of all processors, the most memory in MB beyond the rows'.
 
-    seconds: float
-    cpu_seconds: float
-    memory_mb: float
+    NaN where nothing was fitted, and `why` then says why not.
+    """
+
+    seconds: float = math.nan
+    cpu_seconds: float = math.nan
+    memory_mb: float = math.nan
     why: str | None = None
 
 
@@ -145,7 +149,7 @@ def run_fitting(task: Task, fitting: Fitting) -> Fitted:
             warnings.simplefilter("ignore")
             model.fit(task.X, task.y)
     except Exception as fault:  # as above
-        return Fitted(0.0, 0.0, 0.0, first_line(fault)[:_LONGEST_REASON])
+        return Fitted(why=first_line(fault)[:_LONGEST_REASON])
     fitted = Fitted(time.perf_counter() - began, time.process_time() - cpu, max(0.0, _peak_memory() - before))
     joblib.dump(model, fitting.path)
     return fitted

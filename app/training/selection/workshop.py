@@ -73,11 +73,11 @@ class Workshop:
         if left is not None and expected > left:
             remains = f"some {left:.1f} s are left" if left > 0 else "no time is left"
             why = f"fitting on all rows would take some {expected:.1f} s, and {remains}"
-            return Finalist(result, self._folder, Fitted(0.0, 0.0, 0.0, why))
+            return Finalist(result, self._folder, Fitted(why=why))
         self._fitted += 1
         path = self._folder / f"model-{self._fitted}.joblib"
         fitted: Fitted | None = self._ask(self._whole, Fitting(result.trial.candidate, path), None)
-        return Finalist(result, path, fitted or Fitted(0.0, 0.0, 0.0, DIED))
+        return Finalist(result, path, fitted or Fitted(why=DIED))
 
     def _ask(self, file: str, order: Order | Fitting, patience: float | None) -> Any:
         """Return a process's answer; None where it died or took too long."""
