@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +116,13 @@ def describe(calibration: Calibration, y: Target, before: Floats | None, after: 
         "before": {} if before is None else _told(y, before, classes),
         "after": _told(y, after, classes),
     }
+
+
+def in_words(told: Mapping[str, Any]) -> str:
+    """Say what :func:`describe` tells of a calibration: the method, and why it was accepted or not."""
+    if told["accepted"]:
+        return f"calibrated by {told['method']}: {told['why']}"
+    return f"not calibrated: {told['method']} is {told['why']}"
 
 
 def _told(y: Target, probabilities: Floats, classes: Classes) -> dict[str, float]:

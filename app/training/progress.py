@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
+from app.training import calibration, threshold
 from app.training.evaluation import Appraisal
 from app.training.preprocess import describe_pipeline
 from app.training.problem import Problem
@@ -135,10 +136,9 @@ class Progress:
 
     def _calibrated(self, told: dict[str, Any]) -> None:
         """Tell whether probabilities were calibrated, why, and what that changed on held-out rows."""
+        self.say(calibration.in_words(told), "green" if told["accepted"] else "yellow")
         if not told["accepted"]:
-            self.say(f"not calibrated: {told['method']} is {told['why']}", "yellow")
             return
-        self.say(f"calibrated by {told['method']}: {told['why']}", "green")
         grid = _grid("held-out rows", "before", "calibrated")
         for name, value in told["after"].items():
             grid.add_row(name, _number(told["before"].get(name)), _number(value))
@@ -146,11 +146,7 @@ class Progress:
 
     def _decided(self, told: dict[str, Any]) -> None:
         """Tell the threshold, and the mistakes on held-out rows at it and at the default."""
-        of = "probability" if told["method"] == "predict_proba" else "decision"
-        self.say(
-            f"threshold: {str(told['positive'])!r} is answered from a {of} of {told['threshold']:.4g} on, "
-            f"not {told['default']:g}; chosen by {told['rule']} on training rows left out"
-        )
+        self.say(f"threshold: {str(told['positive'])!r} {threshold.in_words(told)}")
         grid = _grid("held-out rows", "missed", "false alarms", "found", "cost")
         for name, at in ((f"at {told['default']:g}", told["at_default"]), ("as chosen", told["at_chosen"])):
             (_, alarms), (missed, found) = at["matrix"]
@@ -218,10 +214,7 @@ def _interval(ends: tuple[float, float] | None) -> str:
         return ""
     low, high = ends
     last, largest = (math.floor(math.log10(size)) for size in (high - low, max(abs(low), abs(high))))
-    if largest >= _LONG:
-        form = f".{max(1, 1 + largest - last)}e"
-    else:
-        form = f",.{min(4, max(0, 1 - last))}f"
+    form = f".{max(1, 1 + largest - last)}e" if largest >= _LONG else f",.{min(4, max(0, 1 - last))}f"
     return f" ({low:{form}} to {high:{form}})"
 
 

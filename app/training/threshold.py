@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,6 +176,7 @@ def describe(threshold: Threshold, y: Target, answers: Answers) -> dict[str, Any
     return {
         "rule": threshold.rule.text,
         "positive": threshold.positive,
+        "negative": next(label for label in np.asarray(answers.classes).tolist() if label != threshold.positive),
         "costs": None
         if threshold.rule.costs is None
         else dict(zip(("missed", "false_alarm"), threshold.rule.costs, strict=True)),
@@ -185,3 +186,16 @@ def describe(threshold: Threshold, y: Target, answers: Answers) -> dict[str, Any
         "at_default": told(threshold.default),
         "at_chosen": told(threshold.value),
     }
+
+
+def in_words(told: Mapping[str, Any]) -> str:
+    """Say what :func:`describe` tells of a threshold, as it goes on after the positive class's name."""
+    of = "probability" if told["method"] == "predict_proba" else "decision"
+    rule = {"f1": "F1", "balanced": "balanced accuracy"}.get(told["rule"])
+    if told["costs"] is not None:
+        costs = told["costs"]
+        rule = f"what mistakes cost ({costs['missed']:g} if missed, {costs['false_alarm']:g} for a false alarm)"
+    return (
+        f"is answered from a {of} of {told['threshold']:.4g} on, not {told['default']:g}; "
+        f"chosen by {rule} on training rows left out"
+    )

@@ -83,7 +83,10 @@ def gather(subject: Subject) -> Document:
         document["rows_looked_at"] = len(answered.y)
         _look(document, subject, answered)
     appraisal = challenger.appraisal
-    sections = {**subject.sections, "calibration": appraisal.calibration, "threshold": appraisal.threshold}
+    decided = appraisal.threshold and appraisal.threshold | {
+        label: readable(appraisal.threshold[label]) for label in ("positive", "negative")
+    }
+    sections = {**subject.sections, "calibration": appraisal.calibration, "threshold": decided}
     document |= {name: told for name, told in sections.items() if told}
     if "search" in document:
         document["search"] = _bounded_search(document["search"])

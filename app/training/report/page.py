@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.store import Manifest
+from app.training import calibration, threshold
 from app.training.progress import PLURALS
 from app.training.report.card import describe_model
 from app.training.report.evidence import Document, Subject, gather
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _WORDS = {"f1": "F1", "roc_auc": "ROC AUC", "r2": "R²", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE"}
+_WORDS |= {"ece": "calibration error", "brier": "Brier score"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"plurals": PLURALS}
+    environment.globals |= {"threshold_in_words": threshold.in_words, "calibration_in_words": calibration.in_words}
     environment.filters |= {"number": number, "score": score, "percent": percent, "size": size, "words": words}
     return environment
 

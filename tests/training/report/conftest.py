@@ -22,12 +22,13 @@ from app.training.progress import Progress
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page: its tags with their attributes, and its text."""
+    """What a browser would make of a page: its tags with their attributes, its cards' titles, and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self._texts: list[str] = []
+        self.titles: list[str] = []
         self.feed(html)
         self.close()
         self.text = " ".join(" ".join(self._texts).split())
@@ -37,6 +38,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self._texts.append(data)
+        if self.tags and self.tags[-1][0] == "h3" and data.strip():
+            self.titles.append(data)
 
     def headings(self) -> list[str | None]:
         return [attributes.get("id") for tag, attributes in self.tags if tag == "section"]
@@ -113,6 +116,17 @@ def of_many_classes(report: Report) -> Reported:
     kinds = np.repeat(np.arange(100), 12)
     frame = pd.DataFrame({"a": kinds + chance.normal(0, 2, 1200), "b": chance.normal(size=1200)})
     return report(frame.assign(label=[f"class number {kind}" for kind in kinds]), estimator="naive-bayes")
+
+
+@pytest.fixture(scope="session")
+def of_decided(report: Report) -> Reported:
+    """Of ten copies of one clue, which make naive Bayes far too sure, with calibration and threshold."""
+    chance = np.random.default_rng(0)
+    bad = chance.random(600) < 0.2
+    clue = bad + chance.normal(scale=0.8, size=600)
+    frame = pd.DataFrame({f"clue {i}": clue + chance.normal(scale=0.05, size=600) for i in range(10)})
+    labels = np.where(bad, "<b>bad</b>", "good")
+    return report(frame.assign(kind=labels), estimator="naive-bayes", threshold="5:1", calibrate="sigmoid")
 
 
 HOSTILE = {

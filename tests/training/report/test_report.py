@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,12 +170,7 @@ def test_what_else_is_known_is_shown_where_it_is_there(subject: Subject) -> None
             | {"latency_after_ms": 0.5, "size_before_mb": 9.0, "size_after_mb": 3.25, "accepted": False, "why": "worse"}
         ],
     }
-    appraisal = replace(
-        subject.challenger.appraisal,
-        intervals={"accuracy": (0.9512, 0.9934)},
-        calibration={"method": "isotonic", "brier": {"before": 0.0314, "after": 0.0271}},
-        threshold={"value": 0.37, "by": "f1"},
-    )
+    appraisal = replace(subject.challenger.appraisal, intervals={"accuracy": (0.9512, 0.9934)})
     challenger = replace(subject.challenger, appraisal=appraisal)
     page = _page(gather(replace(subject, challenger=challenger, sections=sections)))
     for told in (
@@ -182,8 +179,6 @@ def test_what_else_is_known_is_shown_where_it_is_there(subject: Subject) -> None
         "41 candidates were tried in 58.3 s (budget: 60 s), by accuracy (more is better), in up to 5 folds",
         "refused: 4 ms for a row, and 1 ms is allowed",
         "failed: <b>diverged</b>",
-        "Decision threshold",
-        "0.0314",
         "fewer trees",
         "9 → 3.25",
         "not taken : worse",
@@ -191,6 +186,64 @@ def test_what_else_is_known_is_shown_where_it_is_there(subject: Subject) -> None
         assert told in page.text
     assert "<i>forest</i>" in page.text
     assert [name for name in page.headings() if name in ("search", "compression")] == ["search", "compression"]
+
+
+def test_a_threshold_is_told_with_the_mistakes_at_it_and_at_the_default(of_decided: Reported) -> None:
+    told, text = of_decided.document["threshold"], of_decided.page.text
+    words = (
+        f"is answered from a probability of {told['threshold']:.4g} on, not 0.5; chosen by what mistakes cost "
+        "(5 if missed, 1 for a false alarm) on training rows left out"
+    )
+    assert f"threshold: '<b>bad</b>' {words}" in of_decided.printed
+    assert f"<b>bad</b> {words}. On held-out rows:" in text
+    for title, at in (
+        ("At the default, 0.5", told["at_default"]),
+        (f"As chosen, {told['threshold']:.4g}", told["at_chosen"]),
+    ):
+        (passed, alarms), (missed, found) = at["matrix"]
+        assert (
+            f"{title} truly answered good answered <b>bad</b> good {passed} {alarms} <b>bad</b> {missed} {found} "
+            f"{missed} missed, {alarms} false alarm{'s' * (alarms != 1)}: cost {5 * missed + alarms:g}."
+        ) in text
+
+
+def test_an_accepted_calibration_is_told_with_what_it_changed(of_decided: Reported) -> None:
+    told, text = of_decided.document["calibration"], of_decided.page.text
+    assert f"Calibrated by sigmoid: {told['why']}." in text
+    before, after = told["before"], told["after"]
+    assert (
+        f"on held-out rows before calibrated Brier score {before['brier']:.4f} {after['brier']:.4f} "
+        f"log loss {before['log_loss']:.4f} {after['log_loss']:.4f} "
+        f"calibration error {before['ece']:.4f} {after['ece']:.4f}"
+    ) in text
+
+
+def test_a_refused_calibration_is_told_with_the_whole_reason(subject: Subject) -> None:
+    why = "no better on training rows left out: log_loss 0.6931 to 0.6932, brier 0.5000 to 0.5001"
+    told = {"method": "isotonic", "accepted": False, "why": why, "before": {"ece": 0.25}, "after": {"ece": 0.25}}
+    appraisal = replace(subject.challenger.appraisal, calibration=told)
+    text = _page(gather(replace(subject, challenger=replace(subject.challenger, appraisal=appraisal)))).text
+    assert f"Not calibrated: isotonic is {why}." in text
+    assert "0.25" not in text.split("Not calibrated")[1].split("How it tells classes apart")[0]
+
+
+def test_a_finalist_that_was_not_measured_has_dashes(subject: Subject) -> None:
+    measures = ("latency_one_ms", "latency_many_ms", "size_mb", "memory_mb", "fit_seconds", "energy_joules")
+    unfitted = SEARCH["finalists"][1] | dict.fromkeys((*measures, "cpu_seconds")) | {"engine": "", "refused": "no time"}
+    search = SEARCH | {"finalists": [SEARCH["finalists"][0], unfitted]}
+    text = _page(gather(replace(subject, sections={"search": search}))).text
+    assert f"linear 0.8000 ± 0.0200 {'— ' * 7}refused: no time" in text
+
+
+def test_no_two_cards_of_a_search_have_one_name(subject: Subject) -> None:
+    page = _page(gather(replace(subject, sections={"search": SEARCH})))
+    assert "Quality over latency" in page.titles
+    assert len(set(page.titles)) == len(page.titles)
+
+
+def test_the_pipeline_has_a_box_of_its_own_that_wraps(of_classes: Reported) -> None:
+    (box,) = re.findall(r"<h3>What it is</h3>\s*<pre>(.*?)</pre>", of_classes.html, re.DOTALL)
+    assert html.unescape(box) == of_classes.document["pipeline"]
 
 
 def test_a_part_that_cannot_be_had_costs_no_training(subject: Subject) -> None:

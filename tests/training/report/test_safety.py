@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.report.conftest import HOSTILE, Page, Reported
 
-ALL = ("of_classes", "of_quantities", "of_texts", "of_digits", "of_many_classes", "of_hostile_names")
+ALL = ("of_classes", "of_quantities", "of_texts", "of_digits", "of_many_classes", "of_decided", "of_hostile_names")
 INERT = {
     "script",
     "img",
