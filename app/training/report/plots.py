@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
 from app.training.report.labels import in_a_line
+from app.training.report.placing import Spot, place_names
 from app.training.report.svg import BAD, GOOD, INK, LINE, MUTED, SERIES, Drawing, drawing
 
 _WIDTH, _HEIGHT = 3.9, 2.9
@@ -26,7 +27,7 @@ _BLUE = (0.23, 0.51, 0.96)
 # From nothing to blue, so that the page's own background shows through, light or dark.
 _SHADES = LinearSegmentedColormap.from_list("shades", [(*_BLUE, 0.0), (*_BLUE, 0.6)])
 _GREY = LinearSegmentedColormap.from_list("pixels", [(1, 1, 1, 1), (0, 0, 0, 1)])
-_LARGEST_SPOT = 260.0
+_SMALLEST_SPOT, _LARGEST_SPOT = 20.0, 260.0
 
 
 def draw(document: Mapping[str, Any]) -> dict[str, str]:
@@ -65,7 +66,7 @@ def _plots(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
     images = [row for row in document.get("mistakes", {}).get("rows", ()) if "image" in row]
     if images:
         found["images"] = lambda: _images(images)
-    if "search" in document:
+    if "search" in document and _measured(document["search"]):
         found["search"] = lambda: _search(document["search"])
     return found
 
@@ -220,31 +221,39 @@ def _images(rows: list[Mapping[str, Any]]) -> str:
 
 def _search(told: Mapping[str, Any]) -> str:
     """Draw the finalists: how good over how slow, and the larger the spot, the larger the model."""
-    finalists = [each for each in told["finalists"] if each.get("latency_one_ms") and each.get("score") is not None]
-    sizes = [each.get("size_mb") or 0.0 for each in finalists]
-    largest = max(sizes, default=0.0) or 1.0
+    finalists = _measured(told)
+    largest = max((each.get("size_mb") or 0.0 for each in finalists), default=0.0) or 1.0
     with drawing(_WIDTH, _HEIGHT) as picture:
         axes = picture.axes
         axes.set_xscale("log")
         front = sorted((each["latency_one_ms"], each["score"]) for each in finalists if each.get("on_frontier"))
         if front:
-            axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=1, linestyle="--", label="frontier", zorder=1)
-        for each, size in zip(finalists, sizes, strict=True):
+            axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=1, linestyle="--", zorder=1)
+        spots: list[Spot] = []
+        bars: list[list[tuple[float, float]]] = []
+        # Those that matter most are named first, while there is room.
+        for each in sorted(finalists, key=lambda each: (not each.get("chosen"), not each.get("on_frontier"))):
             colour = GOOD if each.get("chosen") else BAD if each.get("refused") else SERIES[0]
-            at = each["latency_one_ms"], each["score"]
-            axes.errorbar(*at, yerr=each.get("spread") or 0, color=colour, linewidth=0.8, zorder=2)
-            axes.scatter(*at, s=20 + _LARGEST_SPOT * size / largest, color=colour, alpha=0.6, linewidths=0, zorder=3)
-            axes.annotate(
-                picture.word(each["family"], 16), at, xytext=(7, 5), textcoords="offset points", fontsize=7.5, zorder=4
-            )
+            x, y, spread = each["latency_one_ms"], each["score"], each.get("spread") or 0.0
+            area = _SMALLEST_SPOT + _LARGEST_SPOT * (each.get("size_mb") or 0.0) / largest
+            axes.errorbar(x, y, yerr=spread, color=colour, linewidth=0.8, zorder=2)
+            axes.scatter(x, y, s=area, color=colour, alpha=0.6, linewidths=0, zorder=3)
+            spots.append(Spot(x, y, area, picture.word(each["family"], 16)))
+            bars.append([(x, y - spread), (x, y + spread)])
         limit = told.get("limits", {}).get("max_latency_ms")
         if limit:
-            axes.axvline(limit, color=BAD, linewidth=1, linestyle=":", label="limit")
+            axes.axvline(limit, color=BAD, linewidth=1, linestyle=":")
         axes.margins(0.16)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
         _finish(picture, "milliseconds for one row", picture.word(told["objective"]))
+        place_names(axes, spots, [*bars, front] if front else bars)
         return picture.svg("The finalists: score over latency, the spots as large as the models")
+
+
+def _measured(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the finalists of which it is known how good and how slow they are."""
+    return [each for each in told["finalists"] if each.get("latency_one_ms") and each.get("score") is not None]
 
 
 def _finish(picture: Drawing, across: str, up: str, *, place: Place = "best") -> None:
