@@ -131,7 +131,7 @@ def _register_classifier(source: Path, name: str, sample: Path | None, revision:
 
 
 def _tell(catalog: ModelStore, saved: Saved, port: int) -> None:
-    from app.store.showing import curl_line, describe
+    from app.store.showing import describe, example
 
     name = saved.name
     manifest = catalog.manifest(name, saved.version)
@@ -140,8 +140,9 @@ def _tell(catalog: ModelStore, saved: Saved, port: int) -> None:
     if not saved.promoted:
         click.echo(f"not promoted; to promote it: python scripts/models.py promote {name} {saved.version}")
         return
-    click.echo("promoted; ask it, once it is served:")
-    click.echo(curl_line(manifest, f"http://127.0.0.1:{port}"))
+    curl = example(manifest, f"http://127.0.0.1:{port}")
+    click.echo(f"promoted; to {curl.purpose}, once it is served:")
+    click.echo(curl.line)
 
 
 if __name__ == "__main__":

@@ -100,14 +100,14 @@ def announce(settings: Settings, store: ModelStore) -> None:
 
 
 def curl_line(settings: Settings, store: ModelStore, url: str) -> str | None:
-    """Return a curl command that predicts a row the model has seen, or None where no model is promoted."""
+    """Return a curl command to try on a promoted model, or None where there is none."""
     names = [name for name in store.names() if _promoted(store, name)]
     if not names:
         return None
     name = settings.default_model if settings.default_model in names else names[0]
     bare = len(names) == 1 or name in (settings.default_model, "default")
     try:
-        return showing.curl_line(store.manifest(name, _promoted(store, name) or 0), url, as_default=bare)
+        return showing.example(store.manifest(name, _promoted(store, name) or 0), url, as_default=bare).line
     except StoreError:
         return None
 

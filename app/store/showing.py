@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.errors import StoreError
 from app.signature import Container
@@ -14,6 +14,8 @@ from app.store.manifest import Manifest
 from app.store.serving import Serving, percent
 from app.wire.json_body import document_of
 
+# Of a command line for people, in characters.
+LONGEST_LINE = 2000
 _CONTAINERS: dict[Container, str] = {
     "array": "an array of numbers",
     "objects": "an array of objects",
@@ -43,11 +45,27 @@ def example_body(manifest: Manifest) -> dict[str, Any]:
     return document_of(signature, next((row for row in rows if None not in row), rows[0]))
 
 
-def curl_line(manifest: Manifest, url: str, *, as_default: bool = False) -> str:
-    """Return the command line that asks the model about a row of its sample, at the service's `url`.
+class Example(NamedTuple):
+    """A command line to try, and what it is there for, in words that follow "to"."""
 
-    `as_default` leaves its name out, as the default model is asked.
+    line: str
+    purpose: str
+
+
+def example(manifest: Manifest, url: str, *, as_default: bool = False) -> Example:
+    """Return a command line that asks the model about a row of its sample, at the service's `url`.
+
+    Of a row that nobody would copy, it is one that shows where the fields are described. `as_default` leaves the
+    model's name out, as the default one is asked.
     """
+    line = _curl_line(manifest, url, as_default=as_default)
+    if len(line) <= LONGEST_LINE:
+        return Example(line, "ask it")
+    described = shlex.quote(f"{url}/openapi.json?model={manifest.name}")
+    return Example(f"curl {described}", "see the fields of a row, too many to write here")
+
+
+def _curl_line(manifest: Manifest, url: str, *, as_default: bool) -> str:
     method = "predict" if "predict" in manifest.methods else manifest.methods[0]
     body = shlex.quote(json.dumps(example_body(manifest), ensure_ascii=False))
     path = method if as_default else f"models/{manifest.name}/{method}"

@@ -12,7 +12,7 @@ import sklearn
 from app import store
 from app.memory import return_free_memory
 from app.store.saving import pickled
-from app.store.showing import curl_line
+from app.store.showing import example
 from app.training.balance import balance_classes
 from app.training.data import read_table
 from app.training.datasets import read_dataset
@@ -45,7 +45,7 @@ DEFAULT_BUDGET = 60.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to; `curl` is a command line that asks the saved model for a prediction."""
+    """What a training came to; `curl` is a command line to try on the saved model."""
 
     saved: store.Saved
     decision: Decision
@@ -109,9 +109,9 @@ def train(options: Options, progress: Progress) -> Outcome:
     with progress.step("saving"):
         saved = save(model, challenger, name=name, root=options.store, promote=decision.promote, report=report)
     manifest = store.ModelStore(options.store).manifest(saved.name, saved.version)
-    curl = curl_line(manifest, f"localhost:{options.port}")
+    curl = example(manifest, f"localhost:{options.port}")
     progress.saved(saved, decision, curl, reported=report is not None)
-    return Outcome(saved, decision, appraisal.metrics, appraisal.baseline, curl)
+    return Outcome(saved, decision, appraisal.metrics, appraisal.baseline, curl.line)
 
 
 def fit(problem: Problem, split: Split, wishes: Wishes, fitter: Fitter, progress: Progress) -> tuple[Any, Any]:

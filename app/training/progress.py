@@ -26,6 +26,7 @@ from app.training.table import Table
 
 if TYPE_CHECKING:
     from app.store import Saved
+    from app.store.showing import Example
     from app.training.selection import Found
 
 _MOST_NAMES = 12
@@ -154,7 +155,7 @@ class Progress:
             grid.add_row(name, str(missed), str(alarms), str(found), cost)
         self._console.print(grid)
 
-    def saved(self, saved: Saved, decision: Decision, curl: str, *, reported: bool) -> None:
+    def saved(self, saved: Saved, decision: Decision, curl: Example, *, reported: bool) -> None:
         """Tell where the version and its report are, whether it was promoted and why, and how to call it."""
         self.say(f"saved {saved.name} version {saved.version} in {saved.path}", "bold")
         if reported:
@@ -164,8 +165,8 @@ class Progress:
         else:
             self.say(f"not promoted: {decision.reason}", "yellow")
             self.say(f"  to promote it all the same: python scripts/models.py promote {saved.name} {saved.version}")
-        self.say("ask the promoted version, once it is served:")
-        self.say(curl)
+        self.say(f"to {curl.purpose}, once it is promoted and served:")
+        self.say(curl.line)
 
 
 def printable(line: str) -> str:

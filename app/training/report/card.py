@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.store import Manifest
-from app.store.showing import ENGINE_COLUMNS, curl_line, describe, engine_table
+from app.store.showing import ENGINE_COLUMNS, describe, engine_table, example
 from app.training.report.labels import readable
 
 _MOST_INPUTS = 100
 _MOST_CATEGORIES = 10
-_LONGEST_CURL = 2000
 _ANSWERS = ENGINE_COLUMNS.index("answers")
 _FEW_ROWS = 200
 _FEW_ROWS_OF_A_CLASS = 20
@@ -20,8 +19,7 @@ _FEW_ROWS_OF_A_CLASS = 20
 def describe_model(manifest: Manifest, document: Mapping[str, Any], port: int) -> dict[str, Any]:
     """Return the card of the version that `manifest` describes and `document` tells the training of."""
     inputs = manifest.signature.inputs
-    # A row of very many columns makes a line that nobody would copy.
-    curl = curl_line(manifest, f"localhost:{port}")
+    curl = example(manifest, f"localhost:{port}")
     return {
         "intended_use": _intended_use(manifest, document),
         "limits": _limits(document),
@@ -45,7 +43,8 @@ def describe_model(manifest: Manifest, document: Mapping[str, Any], port: int) -
             for row in engine_table(manifest)
             if row[_ANSWERS]
         ],
-        "curl": curl if len(curl) <= _LONGEST_CURL else None,
+        "curl": curl.line,
+        "curl_for": curl.purpose,
     }
 
 

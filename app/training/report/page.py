@@ -73,7 +73,8 @@ def _environment() -> Environment:
     )
     environment.globals |= {"plurals": PLURALS}
     environment.globals |= {"threshold_in_words": threshold.in_words, "calibration_in_words": calibration.in_words}
-    environment.filters |= {"number": number, "score": score, "percent": percent, "size": size, "words": words}
+    environment.filters |= {"number": number, "score": score, "percent": percent, "size": size}
+    environment.filters |= {"words": words, "capital": capital}
     return environment
 
 
@@ -101,6 +102,11 @@ def size(count: int) -> str:
 def percent(share: float | None) -> str:
     """Write a share as a percentage."""
     return "—" if share is None else f"{100 * share:.1f} %".replace(".0 %", " %")
+
+
+def capital(text: str) -> str:
+    """Write a text with a capital at its beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def words(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
@@ -35,7 +36,7 @@ from app.training.report.plots import draw
 from app.training.report.rows import answered_rows
 from app.training.split import Split, split_rows
 from tests.training.conftest import Trainer
-from tests.training.report.conftest import Page, Reported
+from tests.training.report.conftest import Page, Report, Reported
 
 SEARCH: dict[str, Any] = {
     "objective": "accuracy",
@@ -241,6 +242,17 @@ def test_no_two_cards_of_a_search_have_one_name(subject: Subject) -> None:
     assert len(set(page.titles)) == len(page.titles)
 
 
+def test_of_a_row_too_long_to_write_the_terminal_and_the_page_show_where_its_fields_are(report: Report) -> None:
+    chance = np.random.default_rng(0)
+    frame = pd.DataFrame(chance.normal(size=(60, 300)), columns=[f"column number {number}" for number in range(300)])
+    wide = report(frame.assign(y=np.tile(["no", "yes"], 30)), estimator="naive-bayes")
+    line = "curl 'localhost:8000/openapi.json?model=x'"
+    purpose = "see the fields of a row, too many to write here"
+    assert f"to {purpose}, once it is promoted and served:\n{line}\n" in wide.printed
+    assert f"S{purpose[1:]} {line}" in wide.page.text
+    assert max(map(len, wide.printed.splitlines())) < 500
+
+
 def test_the_pipeline_has_a_box_of_its_own_that_wraps(of_classes: Reported) -> None:
     (box,) = re.findall(r"<h3>What it is</h3>\s*<pre>(.*?)</pre>", of_classes.html, re.DOTALL)
     assert html.unescape(box) == of_classes.document["pipeline"]
@@ -325,5 +337,8 @@ def _split(X: Any, y: Any) -> tuple[Split, Problem]:
 
 def _page(document: dict[str, Any]) -> Page:
     card = {"intended_use": "", "limits": [], "what": "", "library": {}, "bytes": 1, "inputs": [], "engines": []}
-    whole = document | {"created": "2026-01-01T00:00:00Z", "model": card | {"inputs_left_off": 0, "curl": None}}
+    whole = document | {
+        "created": "2026-01-01T00:00:00Z",
+        "model": card | {"inputs_left_off": 0, "curl": "", "curl_for": ""},
+    }
     return Page(render(whole, draw(document)).decode())
