@@ -52,6 +52,7 @@ class Appraisal:
     intervals: by metric, the ends of its 95 % confidence interval.
     calibration: see ``calibration.report``; None where none was asked for.
     threshold: see ``threshold.report``; None where none was asked for.
+    doubt: that the model may be no better than the baseline, in words; None where it is.
     """
 
     metrics: Metrics
@@ -59,6 +60,7 @@ class Appraisal:
     intervals: dict[str, Interval] = field(default_factory=dict)
     calibration: dict[str, Any] | None = None
     threshold: dict[str, Any] | None = None
+    doubt: str | None = None
 
     def as_dict(self) -> Metrics:
         """Return the metrics with the rest beside them, as a manifest has it."""
@@ -115,12 +117,3 @@ def find_intervals(
             if interval is not None:
                 found[metric.name] = interval
     return found
-
-
-def evaluate_baseline(y_train: Target, y_test: Target, task: Task, more: Sequence[Metric] = ()) -> Metrics:
-    """Return the metrics of a model that ignores the features: the most frequent class, or the mean."""
-    from sklearn.dummy import DummyClassifier, DummyRegressor
-
-    model = DummyClassifier(strategy="prior") if task == "classification" else DummyRegressor()
-    model.fit(np.zeros((len(y_train), 1)), y_train)
-    return evaluate(ask(model, np.zeros((len(y_test), 1))), y_test, task, more)

@@ -14,10 +14,11 @@ from app.memory import return_free_memory
 from app.store.saving import pickled
 from app.store.showing import example
 from app.training.balance import balance_classes
+from app.training.baseline import ask_baseline, find_doubt
 from app.training.data import read_table
 from app.training.datasets import read_dataset
 from app.training.errors import TrainingError, about
-from app.training.evaluation import Answers, Appraisal, Metrics, ask, evaluate, evaluate_baseline, find_intervals
+from app.training.evaluation import Answers, Appraisal, Metrics, ask, evaluate, find_intervals
 from app.training.finishing import Told, Wishes, find_finish, read_wishes
 from app.training.fitting import Fitter
 from app.training.layout import Wanted
@@ -232,9 +233,10 @@ def appraise(answers: Answers, wishes: Wishes, problem: Problem, split: Split, t
             f"{wishes.objective.name} cannot be computed on the held-out rows, which lack a class or hold one that "
             "was not learnt; choose another --objective, another --seed or a larger --test-size"
         )
-    baseline = evaluate_baseline(split.y_train, y, task, wishes.more)
+    baseline = ask_baseline(split.y_train, len(y), task)
+    doubt = find_doubt(wishes.objective, y, answers, baseline)
     intervals = find_intervals(answers, y, task, metrics, wishes.more)
-    return Appraisal(metrics, baseline, intervals, *told)
+    return Appraisal(metrics, evaluate(baseline, y, task, wishes.more), intervals, *told, doubt=doubt)
 
 
 def describe_data(table: Table, problem: Problem, split: Split, options: Options, answers: Answers) -> dict[str, Any]:

@@ -128,6 +128,8 @@ class Progress:
         classes = metrics.get("per_class", {})
         if 0 < len(classes) <= _MOST_CLASSES:
             self._console.print(_class_grid(classes))
+        if appraisal.doubt is not None:
+            self.say(f"warning: {appraisal.doubt}", "bold yellow")
         for leak in leaks:
             self.say(f"hint: {leak}", "yellow")
         if appraisal.calibration is not None:

@@ -222,8 +222,9 @@ def describe_classes(challenger: Challenger) -> list[Document]:
 
 def describe_warnings(subject: Subject) -> list[str]:
     """Return what a reader must know before trusting the numbers, one line each."""
-    problem = subject.challenger.problem
-    told = [readable(leak, 300) for leak in subject.leaks]
+    problem, doubt = subject.challenger.problem, subject.challenger.appraisal.doubt
+    told = [] if doubt is None else [doubt]
+    told += [readable(leak, 300) for leak in subject.leaks]
     if subject.options.refit:
         told.append(
             "Everything here was measured before the model was fitted again on all rows; the saved one has seen "

@@ -253,6 +253,16 @@ def test_of_a_row_too_long_to_write_the_terminal_and_the_page_show_where_its_fie
     assert max(map(len, wide.printed.splitlines())) < 500
 
 
+def test_a_model_no_better_than_the_baseline_is_warned_of(of_classes: Reported, report: Report) -> None:
+    chance = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": chance.normal(size=200), "y": chance.choice(["no", "yes"], 200)})
+    of_chance = report(frame, estimator="logistic")
+    (line,) = [line for line in of_chance.printed.splitlines() if line.startswith("warning: ")]
+    assert line.removeprefix("warning: ") in of_chance.document["warnings"]
+    assert "by more than chance" in line
+    assert "by more than chance" not in of_classes.printed + of_classes.page.text
+
+
 def test_the_pipeline_has_a_box_of_its_own_that_wraps(of_classes: Reported) -> None:
     (box,) = re.findall(r"<h3>What it is</h3>\s*<pre>(.*?)</pre>", of_classes.html, re.DOTALL)
     assert html.unescape(box) == of_classes.document["pipeline"]
