@@ -91,14 +91,16 @@ class Progress:
         self.divided(split)
 
     def searched(self, found: Found) -> None:
-        """Show the finalists, what each costs to serve, and which was chosen."""
-        higher = found.told["higher_is_better"]
-        grid = _grid("finalist", found.told["objective"], "1 row", "1,000 rows", "file", "fit", "cpu", "energy", "")
-        for told in sorted(found.told["finalists"], key=lambda told: told["score"], reverse=higher):
-            verdict = "chosen" if told["chosen"] else told["refused"] or ("frontier" if told["on_frontier"] else "")
+        """Show the finalists, what each costs to serve, which was chosen and why each other was not."""
+        metric = found.told["objective"]
+        grid = _grid("finalist", metric, "folds", "1 row", "1,000 rows", "file", "fit", "cpu", "energy", "")
+        grid.columns[-1].justify = "left"
+        for told in found.told["finalists"]:
+            verdict = "chosen" if told["chosen"] else told["why_not"]
             grid.add_row(
                 Text(_settled(told)),
                 f"{_number(told['score'])} ±{told['spread']:.2g}",
+                f"{told['folds']} of {told['rows']:,}",
                 *(
                     _with_unit(told[key], unit)
                     for key, unit in (
@@ -275,6 +277,10 @@ class SearchProgress(Watcher):
         """Say what one finalist costs, where it cannot be had."""
         if finalist.refused:
             self._say(f"  {finalist.candidate.family}: {finalist.refused}", "yellow")
+
+    def noted(self, note: str) -> None:
+        """Say what was left out, and why."""
+        self._say(f"note: {note}", "yellow")
 
     def shrunk(self, step: str, why_not: str) -> None:
         """Say whether a way to make the model smaller was taken."""
