@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from app.engines import families, state
 from app.engines.base import Engine, Form, NotReplayed
@@ -32,6 +33,9 @@ _SECONDS = 0.002
 _WORTH = 3.0
 # A batch that takes longer is timed once, and a larger one not at all.
 _LONG_SECONDS = 0.05
+# Of OpenMP and BLAS, as a worker has them (gunicorn.conf.py): with more, another form may be quickest, or add in
+# another order.
+_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def choose(
     if rebuilt is not None and rebuilt.state is not None:
         content = state.dump(rebuilt.state)
     # Extreme rows overflow; what matters is whether the answers agree.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), threadpool_limits(_THREADS):
         trials = _Trials(own, signature, forms, sample)
         for method in signature.methods:
             trials.run(method, [] if method in random else forms)
@@ -84,12 +88,12 @@ def choose(
     used = {name for sizes in trials.choice.values() for name in sizes.values()}
     files = {state.FILE: content} if content is not None and rebuilt is not None and rebuilt.name in used else {}
     few = _tiled(sample, min(_INDEPENDENT_ROWS, sample.rows))
+    with threadpool_limits(_THREADS):
+        alone = {method: method not in random and row_independent(engine, method, few) for method in signature.methods}
     record: dict[str, Any] = {
         "choice": trials.choice,
         "candidates": trials.candidates,
-        "row_independent": {
-            method: method not in random and row_independent(engine, method, few) for method in signature.methods
-        },
+        "row_independent": alone,
         "cost_us": trials.costs,
         "native": native,
     }
@@ -106,18 +110,18 @@ def quickest(
     native = SklearnEngine(estimator, signature)
     method = signature.methods[0]
     forms = [form for form in _forms_of(estimator, signature)[0] if method in form.kernels]
-    found: dict[int, tuple[str, float]] = {}
-    for rows in sizes:
-        batch = _tiled(sample, rows)
-        times = [(seconds(lambda batch=batch: native.run(batch, method)), SKLEARN)]  # type: ignore[misc]
-        for form in forms:
-            if form.rows == ("many" if rows == 1 else "one"):
-                continue
+    with threadpool_limits(_THREADS):
+        return {rows: _quickest(native, method, forms, _tiled(sample, rows)) for rows in sizes}
+
+
+def _quickest(native: Engine, method: str, forms: list[Form], batch: Batch) -> tuple[str, float]:
+    times = [(seconds(lambda: native.run(batch, method)), SKLEARN)]
+    for form in forms:
+        if form.rows != ("many" if batch.rows == 1 else "one"):
             engine = ChosenEngine({method: dict.fromkeys(SIZES, form.name)}, [form], native)
-            times.append((seconds(lambda batch=batch, engine=engine: engine.run(batch, method)), form.name))  # type: ignore[misc]
-        taken, name = min(times)
-        found[rows] = (name, taken)
-    return found
+            times.append((seconds(lambda engine=engine: engine.run(batch, method)), form.name))  # type: ignore[misc]
+    taken, name = min(times)
+    return name, taken
 
 
 def log_fallback(form: str) -> None:

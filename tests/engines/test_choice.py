@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,9 +18,10 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from app.engines import rebuild, state
-from app.engines.choice import ROWS
+from app.engines import quickest, rebuild, state
+from app.engines.choice import ROWS, choose
 from app.engines.chosen import SIZES
 from app.engines.gate import each_row
 from app.store import ModelStore, load, save
@@ -53,6 +54,26 @@ def test_the_manifest_tells_every_candidate(linear: Any, root: Path) -> None:
         assert told["why_not"] is None
         assert told["max_difference"] < 1e-9
         assert set(told["latency_us"]) == set(map(str, ROWS.values()))
+
+
+class Counting(LinearRegression):
+    """Keeps how many threads OpenMP and BLAS had for its predictions."""
+
+    threads: ClassVar[set[int]] = set()
+
+    def predict(self, X: Any) -> Any:
+        self.threads |= {library["num_threads"] for library in threadpool_info()}
+        return super().predict(X)
+
+
+def test_answers_are_timed_with_the_one_thread_that_a_worker_has() -> None:
+    estimator = Counting().fit(X, Y)
+    signature, batch = signature_of(estimator, X), batch_of(X[:200])
+    for time in (lambda: choose(estimator, signature, batch), lambda: quickest(estimator, signature, batch, (1, 100))):
+        estimator.threads.clear()
+        with threadpool_limits(2):
+            time()
+        assert estimator.threads == {1}
 
 
 def test_without_another_form_the_record_says_why() -> None:
