@@ -34,7 +34,7 @@ from app.training.recipes.base import check_problem
 from app.training.reference import summarise_columns, summarise_predictions
 from app.training.report import Report, Subject, make_report
 from app.training.seen import earliest
-from app.training.selection import Found, Limits, Wish, select
+from app.training.selection import Found, Limits, Wish, select, start_forking
 from app.training.split import Split, split_rows
 from app.training.table import Table
 
@@ -66,6 +66,8 @@ def train(options: Options, progress: Progress) -> Outcome:
         The model cannot be saved.
     """
     recipe = RECIPES[options.recipe]
+    if options.search:
+        start_forking()
     table = read_source(options, recipe)
     name = choose_name(options.name, table.source)
     progress.read(table)

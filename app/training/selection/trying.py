@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -171,27 +171,38 @@ def _peak_memory(*, reset: bool = False) -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-# What a process says once it has imported scikit-learn and read the rows; nobody's time is counted before.
+# What a process says once it has read the rows; nobody's time is counted before.
 READY = "ready"
+# What the processes have imported when they begin: scikit-learn takes a second or more.
+_IMPORTED = ["app.training.selection.trying", "sklearn.ensemble"]
+
+
+def start_forking() -> None:
+    """Start the process that the others are forked from, if there is none yet; it does its imports meanwhile.
+
+    They are not forked from this one: where OpenMP has run, a process cannot be.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_IMPORTED)
+    # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search. A process inherits
+    # what is held up, and would otherwise be interrupted in the middle of its imports. Python's own helper lets
+    # the signal through once it runs.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Worker:
     """A process that tries candidates one after another; its first answer is :data:`READY`."""
 
     def __init__(self, task_file: Path, threads: int) -> None:
-        # Not forked: a process in which OpenMP has run cannot be, and forks would share what they change.
-        context = multiprocessing.get_context("spawn")
+        start_forking()
+        context = multiprocessing.get_context("forkserver")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, task_file, threads), daemon=True)
-        # Ctrl-C reaches every process of a terminal; the parent decides what becomes of the search. A process inherits
-        # what is held up, and would otherwise be interrupted in the middle of its imports. Python's own helper lets
-        # the signal through once it runs.
-        resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._process.start()
         theirs.close()
 
     def ask(self, order: Order | Fitting) -> None:

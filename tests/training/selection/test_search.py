@@ -149,25 +149,41 @@ def test_a_store_that_cannot_be_written_is_told_in_one_line(searching: Searching
         searching(tmp_path / "file" / "m")
 
 
-def test_ctrl_c_while_processes_start_is_clean(tmp_path: Path) -> None:
+def wait_for_processes(process: subprocess.Popen[str]) -> None:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not children.read_text().split():
+        assert process.poll() is None
+
+
+def wait_for_the_search(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert any(line.startswith("searching by accuracy") for line in process.stdout)
+
+
+@pytest.mark.parametrize(
+    ("wait", "said"),
+    [(wait_for_processes, "Aborted!"), (wait_for_the_search, "stopped")],
+    ids=["at once", "in the search"],
+)
+def test_ctrl_c_while_processes_start_is_clean(
+    wait: Callable[[subprocess.Popen[str]], None], said: str, tmp_path: Path
+) -> None:
     command = [sys.executable, "scripts/train.py", "--dataset", "wine", "--search", "--budget", "60s", "--no-report"]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {"MODEL_STORE": str(tmp_path)},
+        env=os.environ | {"MODEL_STORE": str(tmp_path), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children.read_text().split():
-        assert process.poll() is None
+    wait(process)
     # As a terminal does: every process is told.
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert "Traceback" not in printed
-    assert "stopped" in printed
+    assert said in printed
 
 
 def test_no_finalist_within_the_limits_is_an_error_that_names_the_nearest(searching: Searching, tmp_path: Path) -> None:
