@@ -98,7 +98,7 @@ class Progress:
         for told in found.told["finalists"]:
             verdict = "chosen" if told["chosen"] else told["why_not"]
             grid.add_row(
-                Text(_settled(told)),
+                Text(told["family"]),
                 f"{_number(told['score'])} ±{told['spread']:.2g}",
                 f"{told['folds']} of {told['rows']:,}",
                 *(
@@ -116,6 +116,7 @@ class Progress:
                 style="bold green" if told["chosen"] else "",
             )
         self._console.print(grid)
+        self.say(f"chosen: {found.candidate}")
         self.say(f"pipeline: {describe_pipeline(found.model)}")
 
     def evaluated(self, appraisal: Appraisal, leaks: list[str]) -> None:
@@ -176,12 +177,6 @@ class Progress:
 def printable(line: str) -> str:
     """Return `line` with control characters, which could steer a terminal, written out."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-
-
-def _settled(told: dict[str, Any]) -> str:
-    """Name a finalist with its settings, in short."""
-    settings = ", ".join(f"{name}={value}" for name, value in told["settings"].items())
-    return f"{told['family']} {settings}"[:_MOST_SETTINGS]
 
 
 def _with_unit(value: float | None, unit: str) -> str:

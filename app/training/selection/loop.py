@@ -162,16 +162,8 @@ class Loop:
 
     def _order(self, trial: Trial) -> Order:
         """Return the order for a trial: what is known of its first folds, and what it has to beat."""
-        rows = self._plan.rungs[trial.rung].rows
-        known = [
-            result.scores
-            for result in self._plan.results
-            if result.trial.candidate.key == trial.candidate.key
-            and result.state == "finished"
-            and self._plan.rungs[result.trial.rung].rows == rows
-        ]
         beaten = self._plan.at_rung(trial.rung)
-        return Order(trial, known[-1] if known else (), beaten[0].score if beaten else None)
+        return Order(trial, self._plan.known_scores(trial), beaten[0].score if beaten else None)
 
     def _too_long(self, trial: Trial) -> Result | None:
         """Give a trial up that would not end in time, judged by what its candidate took on the rungs below."""

@@ -12,7 +12,7 @@ Nothing here looks at a clock: what is proposed follows from the seed and the re
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -78,7 +78,7 @@ class Result:
     Attributes
     ----------
     scores: the objective of each fold, higher being better (an error is negated).
-    seconds: how long it took.
+    seconds: how long it took, or would have taken had none of the folds been known.
     why: why it failed or stopped early.
     """
 
@@ -97,6 +97,11 @@ class Result:
     def spread(self) -> float:
         """The standard deviation over the folds."""
         return float(np.std(self.scores)) if self.scores else np.nan
+
+
+def ranked(results: Iterable[Result]) -> list[Result]:
+    """Return results in the order of how far they were tried, then of their scores, the best first."""
+    return sorted(results, key=lambda result: (-result.trial.rung, -result.score))
 
 
 @dataclass
@@ -164,11 +169,20 @@ class Plan:
         if below is None:
             return None
         before, now = self.rungs[trial.rung - 1], self.rungs[trial.rung]
+        folds = now.folds - (before.folds if now.rows == before.rows else 0)
         earlier, power = self._result_of(trial, trial.rung - 2), 1.0
         if earlier is not None and earlier.state == "finished":
             steepness = _steepness(self.rungs[trial.rung - 2].rows, before.rows, earlier.seconds, below.seconds)
             power = min(max(steepness, power), _STEEPEST_TIME)
-        return float(below.seconds * (now.rows / before.rows) ** power * (now.folds / before.folds))
+        return float(below.seconds * (now.rows / before.rows) ** power * (folds / before.folds))
+
+    def known_scores(self, trial: Trial) -> tuple[float, ...]:
+        """Return the scores of a trial's first folds, where its candidate was tried on as many rows of them."""
+        rows = self.rungs[trial.rung].rows
+        lower = (
+            self._result_of(trial, rung) for rung in range(trial.rung - 1, -1, -1) if self.rungs[rung].rows == rows
+        )
+        return next((result.scores for result in lower if result and result.state == "finished"), ())
 
     def at_rung(self, rung: int) -> list[Result]:
         """Return the finished results of a rung, the best first; of equals the earlier."""
@@ -183,7 +197,7 @@ class Plan:
                 known = furthest.get(result.trial.candidate.key)
                 if known is None or result.trial.rung > known.trial.rung:
                     furthest[result.trial.candidate.key] = result
-        return sorted(furthest.values(), key=lambda result: (-result.trial.rung, -result.score))
+        return ranked(furthest.values())
 
     def _is_new(self, trial: Trial) -> bool:
         key = (trial.candidate.key, trial.rung)

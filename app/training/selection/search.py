@@ -18,7 +18,7 @@ from app.training.selection.finalists import Finalist, choose
 from app.training.selection.finals import Finals
 from app.training.selection.journal import forget, open_journal
 from app.training.selection.loop import Loop, stop_asked
-from app.training.selection.plan import Plan, count_folds, make_rungs
+from app.training.selection.plan import Plan, count_folds, make_rungs, ranked
 from app.training.selection.telling import tell
 from app.training.selection.trying import Fold, Task
 from app.training.selection.wish import Watcher, Wish
@@ -93,14 +93,14 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         )
         why = loop.run()
         watcher.ended(why)
-        best = plan.best()
-        if not best:
+        if not plan.best():
             raise TrainingError(_nothing_fitted(plan, stopped=stop.is_set()))
+        best = plan.best() if stop.is_set() else finals.catch_up(plan, journal)
         blend = "the search was stopped" if stop.is_set() else finals.try_blend(best, journal)
         if isinstance(blend, str):
             notes.append(f"no blend of the best is among the finalists: {blend}")
         else:
-            best = sorted([*best, blend], key=lambda result: (-result.trial.rung, -result.score))
+            best = ranked([*best, blend])
         measured = finals.measure(best, watcher)
         winner = choose(measured, families)
         if winner is None:

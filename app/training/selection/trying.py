@@ -25,7 +25,7 @@ from app.training.candidates import Candidate, build
 from app.training.errors import first_line
 from app.training.metrics import Metric, find_metric
 from app.training.problem import Problem, Rows, Target
-from app.training.selection.plan import Result, Rung, Trial
+from app.training.selection.plan import Result, Rung, State, Trial
 from app.training.split import take_rows
 
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -102,16 +102,22 @@ def run_trial(task: Task, order: Order) -> Result:
     rung = task.rungs[trial.rung]
     began = time.perf_counter()
     scores = list(order.known)
+
+    def result(state: State, why: str | None = None) -> Result:
+        tried = max(1, len(scores) - len(order.known))
+        seconds = (time.perf_counter() - began) * max(1, len(scores)) / tried
+        return Result(trial, tuple(scores), seconds, state, why)
+
     for train, valid in task.folds[len(scores) : rung.folds]:
         score, why = _score(task, trial.candidate, train[: rung.rows], valid[:_MOST_VALIDATED], metric)
         if why is not None:
-            return Result(trial, tuple(scores), time.perf_counter() - began, "failed", why)
+            return result("failed", why)
         scores.append(score)
         if len(scores) < rung.folds and _is_hopeless(scores, order.to_beat):
             behind = f"{order.to_beat - float(np.mean(scores)):.4g} behind the best" if order.to_beat else "far behind"
             why = f"after {len(scores)} of {rung.folds} folds, {behind}"
-            return Result(trial, tuple(scores), time.perf_counter() - began, "stopped early", why)
-    return Result(trial, tuple(scores), time.perf_counter() - began)
+            return result("stopped early", why)
+    return result("finished")
 
 
 def _score(
