@@ -146,10 +146,16 @@ def name_of(pipeline: Any) -> str:
 
 
 def describe_pipeline(pipeline: Any) -> str:
-    """Return the pipeline in one line: its steps' classes, those of a ColumnTransformer by column kind."""
-    if not hasattr(pipeline, "steps"):
-        return f"{name_of(pipeline)} of [{'] and ['.join(describe_pipeline(part) for _, part in pipeline.estimators)}]"
-    return " → ".join(_describe(step) for _, step in pipeline.steps)
+    """Return the pipeline in one line: its steps' classes, those of a ColumnTransformer by column kind.
+
+    What is around pipelines, as a blend or a threshold is, comes before what it is of.
+    """
+    if hasattr(pipeline, "steps"):
+        return " → ".join(_describe(step) for _, step in pipeline.steps)
+    within = [part for _, part in getattr(pipeline, "estimators", ())]
+    within += [pipeline.estimator] if getattr(pipeline, "estimator", None) is not None else []
+    parts = "] and [".join(map(describe_pipeline, within))
+    return f"{name_of(pipeline)} of [{parts}]" if within else name_of(pipeline)
 
 
 def _describe(step: Any) -> str:

@@ -153,11 +153,11 @@ class Progress:
     def _decided(self, told: dict[str, Any]) -> None:
         """Tell the threshold, and the mistakes on held-out rows at it and at the default."""
         self.say(f"threshold: {str(told['positive'])!r} {threshold.in_words(told)}")
-        grid = _grid("held-out rows", "missed", "false alarms", "found", "cost")
+        grid = _grid("held-out rows", "missed", "false alarms", "found", *(["cost"] if told["costs"] else []))
         for name, at in ((f"at {told['default']:g}", told["at_default"]), ("as chosen", told["at_chosen"])):
             (_, alarms), (missed, found) = at["matrix"]
-            cost = "" if at["cost"] is None else f"{at['cost']:,g}"
-            grid.add_row(name, str(missed), str(alarms), str(found), cost)
+            cost = [f"{at['cost']:,g}"] if told["costs"] else []
+            grid.add_row(name, str(missed), str(alarms), str(found), *cost)
         self._console.print(grid)
 
     def saved(self, saved: Saved, decision: Decision, curl: Example, *, reported: bool) -> None:
@@ -170,7 +170,7 @@ class Progress:
         else:
             self.say(f"not promoted: {decision.reason}", "yellow")
             self.say(f"  to promote it all the same: python scripts/models.py promote {saved.name} {saved.version}")
-        self.say(f"to {curl.purpose}, once it is promoted and served:")
+        self.say(f"once the promoted version is served, to {curl.purpose}:")
         self.say(curl.line)
 
 

@@ -130,10 +130,11 @@ def test_served_labels_go_by_the_threshold_and_probabilities_do_not(
 @pytest.mark.parametrize("rule", ["f1", "balanced"])
 def test_a_threshold_may_be_chosen_without_costs(trainer: Trainer, rare: Path, rule: str) -> None:
     plain, _ = trainer(data=rare, estimator="logistic")
-    outcome, _ = trainer(data=rare, estimator="logistic", threshold=rule, positive="fraud")
+    outcome, printed = trainer(data=rare, estimator="logistic", threshold=rule, positive="fraud")
     main = {"f1": "f1", "balanced": "balanced_accuracy"}[rule]
     assert manifest_of(outcome)["metrics"]["main"] == main
     assert outcome.metrics[main] > plain.metrics[main]
+    assert "cost" not in printed
 
 
 def test_the_threshold_is_the_best_of_all_and_between_two_scores() -> None:

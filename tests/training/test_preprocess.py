@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from app.training.estimators import families_of, find_family
 from app.training.preprocess import build_pipeline, describe_pipeline
@@ -78,6 +83,13 @@ def test_the_pipeline_is_described_in_one_line(passengers: pd.DataFrame) -> None
     assert described == (
         "(categories: OrdinalEncoder | numbers: as they are | dates: DateParts | text: FillText → TfidfVectorizer)"
         " → HistGradientBoostingClassifier"
+    )
+
+
+def test_what_is_around_a_pipeline_is_described_before_it() -> None:
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    assert describe_pipeline(FixedThresholdClassifier(CalibratedClassifierCV(pipeline))) == (
+        "FixedThresholdClassifier of [CalibratedClassifierCV of [StandardScaler → LogisticRegression]]"
     )
 
 

@@ -66,7 +66,7 @@ def gather(subject: Subject) -> Document:
         "format": FORMAT,
         "name": subject.name,
         "task": problem.task,
-        "pipeline": describe_pipeline(subject.model) if hasattr(subject.model, "steps") else str(subject.model),
+        "pipeline": describe_pipeline(subject.model),
         "asked": describe_asked(options, challenger),
         "data": describe_data(challenger),
         "main": challenger.metric.name,

@@ -252,7 +252,7 @@ def test_of_a_row_too_long_to_write_the_terminal_and_the_page_show_where_its_fie
     wide = report(frame.assign(y=np.tile(["no", "yes"], 30)), estimator="naive-bayes")
     line = "curl 'localhost:8000/openapi.json?model=x'"
     purpose = "see the fields of a row, too many to write here"
-    assert f"to {purpose}, once it is promoted and served:\n{line}\n" in wide.printed
+    assert f"once the promoted version is served, to {purpose}:\n{line}\n" in wide.printed
     assert f"S{purpose[1:]} {line}" in wide.page.text
     assert max(map(len, wide.printed.splitlines())) < 500
 
@@ -267,9 +267,10 @@ def test_a_model_no_better_than_the_baseline_is_warned_of(of_classes: Reported, 
     assert "by more than chance" not in of_classes.printed + of_classes.page.text
 
 
-def test_the_pipeline_has_a_box_of_its_own_that_wraps(of_classes: Reported) -> None:
-    (box,) = re.findall(r"<h3>What it is</h3>\s*<pre>(.*?)</pre>", of_classes.html, re.DOTALL)
-    assert html.unescape(box) == of_classes.document["pipeline"]
+def test_the_pipeline_has_a_box_of_its_own_that_wraps(of_decided: Reported) -> None:
+    (box,) = re.findall(r"<h3>What it is</h3>\s*<pre>(.*?)</pre>", of_decided.html, re.DOTALL)
+    assert html.unescape(box) == of_decided.document["pipeline"]
+    assert "\n" not in box
 
 
 def test_a_part_that_cannot_be_had_costs_no_training(subject: Subject) -> None:
