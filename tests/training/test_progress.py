@@ -28,14 +28,20 @@ def test_a_finalist_that_was_not_measured_has_dashes(progress: Progress, printed
     measured = dict.fromkeys(
         ("latency_one_ms", "latency_many_ms", "size_mb", "fit_seconds", "cpu_seconds", "energy_joules")
     )
-    finalist = {"family": "forest", "settings": {}, "score": 0.9, "spread": 0.02, "chosen": False} | measured
+    finalist = {
+        "family": "blend",
+        "settings": {"of": ["lda", "svm"]},
+        "score": 0.9,
+        "spread": 0.02,
+        "chosen": False,
+    } | measured
     told = {"objective": "accuracy", "higher_is_better": True}
     found: Any = SimpleNamespace(
         told=told | {"finalists": [finalist | {"refused": "no time"}]}, model=make_pipeline("passthrough")
     )
     progress.searched(found)
-    (line,) = [line for line in printed.getvalue().splitlines() if line.startswith("forest")]
-    assert line.split() == ["forest", "0.9000", "±0.02", *["—"] * 6, "no", "time"]
+    (line,) = [line for line in printed.getvalue().splitlines() if line.startswith("blend")]
+    assert line.split() == ["blend", "of=lda", "and", "svm", "0.9000", "±0.02", *["—"] * 6, "no", "time"]
 
 
 @pytest.mark.parametrize(

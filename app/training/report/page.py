@@ -79,9 +79,11 @@ def _environment() -> Environment:
 
 
 def number(value: Any) -> str:
-    """Write a number for people: four digits that matter, thousands apart; a dash for none."""
+    """Write a number for people: four digits that matter, thousands apart; a dash for none; of a list, each."""
     if value is None or value == "":
         return "—"
+    if isinstance(value, list):
+        return " and ".join(map(number, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return readable(value)
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):  # noqa: PLR2004  # exact as float

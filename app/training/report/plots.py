@@ -243,11 +243,14 @@ def _search(told: Mapping[str, Any]) -> str:
         limit = told.get("limits", {}).get("max_latency_ms")
         if limit:
             axes.axvline(limit, color=BAD, linewidth=1, linestyle=":")
-        axes.margins(0.16)
+        # Room for names at the sides.
+        axes.margins(0.22, 0.16)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: "")
         _finish(picture, "milliseconds for one row", picture.word(told["objective"]))
-        place_names(axes, spots, [*bars, front] if front else bars)
+        low, high = axes.get_ylim()
+        lines = [*bars, front, [(limit, low), (limit, high)] if limit else []]
+        place_names(axes, spots, [line for line in lines if line])
         return picture.svg("The finalists: score over latency, the spots as large as the models")
 
 

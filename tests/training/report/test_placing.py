@@ -48,7 +48,7 @@ def test_names_stay_within_the_axes(corner: tuple[float, float]) -> None:
     assert frame.y0 <= box.y0 < box.y1 <= frame.y1
 
 
-def test_a_line_is_crossed_only_where_there_is_no_other_place() -> None:
+def test_a_line_is_crossed_only_where_there_is_no_other_place_as_near() -> None:
     line = [(0.5, 0.5), (1.0, 1.0)]
     axes, (name,) = place([Spot(0.5, 0.5, 40.0, "forest")], [line])
     assert not Path(axes.transData.transform(line)).intersects_bbox(name.get_window_extent(), filled=False)

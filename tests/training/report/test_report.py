@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
@@ -234,10 +235,21 @@ def test_a_refused_calibration_is_told_with_the_whole_reason(subject: Subject) -
 
 def test_a_finalist_that_was_not_measured_has_dashes(subject: Subject) -> None:
     measures = ("latency_one_ms", "latency_many_ms", "size_mb", "memory_mb", "fit_seconds", "energy_joules")
-    unfitted = SEARCH["finalists"][1] | dict.fromkeys((*measures, "cpu_seconds")) | {"engine": "", "refused": "no time"}
+    settings = {"settings": {"of": ["lda", "svm"]}, "engine": "", "refused": "no time"}
+    unfitted = SEARCH["finalists"][1] | dict.fromkeys((*measures, "cpu_seconds")) | settings
     search = SEARCH | {"finalists": [SEARCH["finalists"][0], unfitted]}
     text = _page(gather(replace(subject, sections={"search": search}))).text
-    assert f"linear 0.8000 ± 0.0200 {'— ' * 7}refused: no time" in text
+    assert f"linear 0.8000 ± 0.0200 {'— ' * 7}refused: no time of lda and svm" in text
+
+
+def test_of_a_model_without_probabilities_no_mistake_is_called_the_surest(subject: Subject) -> None:
+    split = subject.challenger.split
+    model = make_pipeline(StandardScaler(), LinearSVC(C=1e-6)).fit(split.X_train, split.y_train)
+    answers = ask(model, split.X_test)
+    text = _page(gather(replace(subject, model=model, challenger=replace(subject.challenger, answers=answers)))).text
+    assert "held-out rows were mistaken; these are the first." in text
+    assert "Surest mistakes" not in text
+    assert "actual predicted sure" not in text
 
 
 def test_no_two_cards_of_a_search_have_one_name(subject: Subject) -> None:
