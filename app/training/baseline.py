@@ -36,7 +36,8 @@ def find_doubt(metric: Metric, y: Target, answers: Answers, baseline: Answers) -
         return None
     every = np.ones((len(y), 1))
     its_value, value = (float(formula(every)[0]) for formula in formulas)
+    relation = "may be better by chance alone than" if metric.better(value, its_value) else "is no better than"
     return (
-        f"{metric.name} {value:.4g} is no better than the baseline's {its_value:.4g} by more than chance: better in "
-        f"{better:.1%} of {drawn:,} resamplings of the held-out rows"
+        f"{metric.name} {value:.4g} {relation} the baseline's {its_value:.4g}: better in {better:.1%} of {drawn:,} "
+        "resamplings of the held-out rows"
     )
