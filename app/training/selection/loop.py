@@ -53,6 +53,11 @@ def longest_trial(rungs: Sequence[Rung], rung: int, budget: float | None) -> flo
     return max(_SHORTEST_TRIAL, budget * min(part, _SHARE_OF_TRIAL))
 
 
+def share_of_finals(needed: float, budget: float) -> float:
+    """Return which share of the budget is kept for the finals, where they need so many seconds."""
+    return min(max(needed / budget, _LEAST_FOR_FINALS), _MOST_FOR_FINALS)
+
+
 class Loop:
     """Tries what the plan proposes until the budget is used up.
 
@@ -213,8 +218,7 @@ class Loop:
         learnt = self._waiting.pop(number)
         self._plan.learn(learnt)
         if self._wish.seconds is not None:
-            needed = self._seconds_of_finals(self._plan.best()) / self._wish.seconds
-            self._kept = min(max(needed, _LEAST_FOR_FINALS), _MOST_FOR_FINALS)
+            self._kept = share_of_finals(self._seconds_of_finals(self._plan.best()), self._wish.seconds)
         if learnt.state == "finished" and (learnt.trial.rung, learnt.score) > self._best:
             self._best = (learnt.trial.rung, learnt.score)
             self._last_better = len(self._plan.results)

@@ -82,6 +82,16 @@ def test_how_long_a_trial_takes_is_told_by_the_rungs_below() -> None:
     assert plan.expected_seconds(Trial(straight, 2)) == pytest.approx(2 * 6)
 
 
+def test_folds_of_as_many_rows_are_not_tried_again() -> None:
+    plan = Plan(SPACES, [Rung(50, 1), Rung(100, 2), Rung(100, 5)], 1.0, seed=0)
+    candidate = Candidate("good", {"a": 0.5})
+    for rung, scores in enumerate([(0.1,), (0.2, 0.3)]):
+        plan.learn(Result(Trial(candidate, rung), scores, 2.0))
+    assert plan.known_scores(Trial(candidate, 1)) == ()
+    assert plan.known_scores(Trial(candidate, 2)) == (0.2, 0.3)
+    assert plan.expected_seconds(Trial(candidate, 2)) == pytest.approx(3.0)
+
+
 def test_nothing_is_tried_twice() -> None:
     trials = played(Plan(SPACES, RUNGS[:3], 1.0, seed=0), 80)
     assert len({(trial.candidate.key, trial.rung) for trial in trials}) == len(trials)

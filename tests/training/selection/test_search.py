@@ -78,6 +78,9 @@ def test_each_finalist_is_measured_as_it_would_be_served(found: Found) -> None:
         assert told["energy_joules"] == pytest.approx(8 * told["cpu_seconds"], rel=1e-3)
     assert sum(told["chosen"] for told in finalists) == 1
     assert any(told["on_frontier"] for told in finalists)
+    # Without a limit of time all were tried on as much before they were compared, but for what was given up.
+    most = max(told["folds"] for told in finalists)
+    assert all(told["folds"] == most or "behind on 2 folds" in told["why_not"] for told in finalists)
     assert [told["why_not"] is None for told in finalists] == [told["chosen"] for told in finalists]
     assert json.loads(json.dumps(found.told, allow_nan=False)) == found.told
 
