@@ -38,13 +38,11 @@ def summarise_columns(X: Rows, problem: Problem) -> Statistics:
     if isinstance(X, list):
         return {problem.columns.names[0]: _texts(pd.Series(X, dtype="str"))}
     if isinstance(X, np.ndarray):
-        return _numbers(X, problem.columns.names)
-    numbers = [str(name) for name in X if _is_number(X[name])]
-    found = _numbers(X[numbers].to_numpy(dtype=np.float64), tuple(numbers)) if numbers else {}
+        bins = _bins_of_each(len(problem.columns.names))
+        return {name: _numbers(X[:, index], bins) for index, name in enumerate(problem.columns.names)}
     texts = problem.columns.of("text")
-    for name in set(map(str, X)) - set(numbers):
-        found[name] = _texts(X[name]) if name in texts else _other(X[name])
-    return {name: found[name] for name in map(str, X)}
+    bins = _bins_of_each(sum(_is_number(X[name]) for name in X))
+    return {str(name): _column(X[name], bins, is_text=name in texts) for name in X}
 
 
 def summarise_predictions(answers: Answers) -> dict[str, Any]:
@@ -67,18 +65,21 @@ def _is_number(column: pd.Series[Any]) -> bool:
     return types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
 
 
-def _numbers(X: npt.NDArray[np.float64], names: tuple[str, ...]) -> Statistics:
-    present = (~np.isnan(X)).sum(axis=0)
-    bins = min(_MOST_BINS, max(_FEWEST_BINS, _BINS_TOGETHER // max(1, len(names))))
-    found: Statistics = {}
-    for index, name in enumerate(names):
-        count = int(present[index])
-        found[name] = {"count": count, "missing": len(X) - count}
-        if count:
-            column = X[:, index]
-            values = column if count == len(X) else column[~np.isnan(column)]
-            found[name] |= spread(values, bins)
-    return found
+def _column(column: pd.Series[Any], bins: int, *, is_text: bool) -> dict[str, Any]:
+    if _is_number(column):
+        return _numbers(column.to_numpy(dtype=np.float64, na_value=np.nan), bins)
+    return _texts(column) if is_text else _other(column)
+
+
+def _bins_of_each(columns: int) -> int:
+    return min(_MOST_BINS, max(_FEWEST_BINS, _BINS_TOGETHER // max(1, columns)))
+
+
+def _numbers(column: npt.NDArray[np.float64], bins: int) -> dict[str, Any]:
+    missing = np.isnan(column)
+    values = column[~missing] if missing.any() else column
+    found = {"count": len(values), "missing": len(column) - len(values)}
+    return found | spread(values, bins) if len(values) else found
 
 
 def spread(values: npt.NDArray[np.float64], bins: int = _MOST_BINS) -> dict[str, Any]:
