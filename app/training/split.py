@@ -14,6 +14,7 @@ import pandas as pd
 from app.training.errors import TrainingError
 from app.training.marks import Keys, Marks, mixed
 from app.training.problem import Problem, Rows, Target, Task
+from app.training.spool import spool
 
 Rule = Literal["own", "drawn", "content", "group", "time"]
 Indices = npt.NDArray[np.intp]
@@ -82,7 +83,7 @@ def split_rows(problem: Problem, test_size: float, seed: int, *, drawn: bool = F
     stratified by class for classification.
 
     Returns the problem with its rows in another order, those to learn from first, and the split, whose
-    rows are parts of the problem's, not copies.
+    rows are parts of the problem's, not copies. Those of a large table are in a file (see ``spool``).
 
     Raises
     ------
@@ -108,6 +109,7 @@ def split_rows(problem: Problem, test_size: float, seed: int, *, drawn: bool = F
             order = np.concatenate([by_hash[~held_out[by_hash]], by_hash[held_out[by_hash]]])
             n_test = int(held_out.sum())
         problem = reorder(problem, order)
+    problem = replace(problem, X=spool(problem.X))
     split = _divide(problem, n - n_test, rule, notes)
     if problem.task == "classification" and len(pd.unique(split.y_train)) < _FEWEST:
         raise TrainingError(f"the rows to learn {problem.target!r} from are all of one class; two or more are needed")

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.memory import return_free_memory
 from app.training.problem import Rows, Target
+from app.training.spool import let_go
 
 # scikit-learn's "auto" stops early where there are more rows, not counting those that were set aside for it.
 _MOST_WITHOUT = 10_000
@@ -27,13 +28,15 @@ def fit_setting_aside(model: Any, X: Rows, y: Target) -> None:
     """Fit the pipeline in place, setting the rows aside that boosting stops early by.
 
     Boosting does so itself, by the same function and share, but while it and the pipeline hold the prepared rows
-    whole: of a million rows these would be in memory three times.
+    whole: of a million rows these would be in memory three times. Those that they were made of, where they are in a
+    file, are out of memory meanwhile.
     """
     from sklearn.base import is_classifier
     from sklearn.model_selection import train_test_split
 
     boosting = model[-1]
     prepared = model[:-1].fit_transform(X, y)
+    let_go()
     parts = train_test_split(
         prepared,
         y,
