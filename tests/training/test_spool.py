@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from app import store
 from app.training import spool
+from app.training.fitting import Fitter
+from app.training.options import Options
 from app.training.problem import frame_problem, mark_table
+from app.training.recipes import RECIPES
+from app.training.reference import summarise_columns
 from app.training.split import split_rows
 from app.training.table import Table
-from tests.training.conftest import Trainer
 
 SMAPS = Path("/proc/self/smaps")
 # Enough for boosting to stop early.
@@ -113,30 +115,24 @@ def test_both_sides_of_a_split_are_parts_of_the_file(frame: pd.DataFrame, names:
 
 @on_linux
 def test_rows_are_out_of_memory_while_boosting_is_fitted_and_come_to_the_same(
-    trainer: Trainer, frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    kept: list[Any] = []
-    seen: list[set[tuple[bool, int]]] = []
+    options = Options(store=tmp_path, estimator="boosting")
+    table = mark_table(Table(frame, "t"), None, None)
     fit = HistGradientBoostingClassifier.fit
-
-    def keep(rows: Any) -> Any:
-        kept.append(spool.spool(rows))
-        return kept[-1]
-
-    def look(self: Any, *rows: Any, **more: Any) -> Any:
-        seen.append({mapping_of(column) for column in plain_columns(kept[-1])})
-        return fit(self.set_params(max_iter=2), *rows, **more)
-
-    monkeypatch.setattr("app.training.split.spool", keep)
-    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", look)
     told = []
-    for name, large in (("file", 0), ("memory", 1 << 40)):
+    for large in (0, 1 << 40):
         monkeypatch.setattr(spool, "_LARGE", large)
-        trainer(data=tmp_path / "t.csv", estimator="boosting", refit=True, name=name)
-        manifest = store.load(name, root=tmp_path / "models").manifest
-        told.append((manifest.data, manifest.metrics, manifest.signature))
-    # Fitted to the rows to learn from, then to all.
-    assert seen[:2] == [{(True, 0)}] * 2
-    assert not any(filed for found in seen[2:] for filed, _ in found)
+        problem, split = split_rows(frame_problem(table), 0.2, 42)
+        seen: list[set[tuple[bool, int]]] = []
+
+        def look(self: Any, *rows: Any, X: Any = problem.X, seen: Any = seen, **more: Any) -> Any:
+            seen.append({mapping_of(column) for column in plain_columns(X)})
+            return fit(self.set_params(max_iter=5), *rows, **more)
+
+        monkeypatch.setattr(HistGradientBoostingClassifier, "fit", look)
+        fitter = Fitter(RECIPES["table"], options, print)
+        model = fitter.fit(RECIPES["table"].build(problem, options, len(split.y_train)), split.X_train, split.y_train)
+        assert seen == [{(True, 0)}] if large == 0 else not any(filed for filed, _ in seen[0])
+        told.append((model.predict_proba(split.X_test).tolist(), summarise_columns(split.X_train, problem)))
     assert told[0] == told[1]
