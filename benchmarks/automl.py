@@ -129,8 +129,8 @@ def _write(path: Path, problem: Problem, split: Split, chosen: Set, budget: floa
 def _flaml(python: Path, rows: Path) -> tuple[float, float, str]:
     done = subprocess.run(
         [str(python), str(_APP), str(rows)],
-        # It may use every core, as the search does.
-        env={name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")},
+        # It may use every core, as the search does, and wait as its libraries would.
+        env={name: value for name, value in os.environ.items() if not name.endswith(("_NUM_THREADS", "_SPINCOUNT"))},
         capture_output=True,
         text=True,
         check=False,
