@@ -239,6 +239,7 @@ class SearchProgress(Watcher):
     def began(self, wish: Wish, rungs: list[Rung], known: int) -> None:
         """Say what is searched, and for how long."""
         self._wish, self._rungs, self._best, self._plan = wish, rungs, None, None
+        self._since = time.monotonic()
         budget = [f"{wish.seconds:g} s"] if wish.seconds is not None else []
         budget += [f"{wish.trials} trials"] if wish.trials is not None else []
         before = f", {known} results from before" if known else ""
@@ -299,8 +300,9 @@ class SearchProgress(Watcher):
     def _bar(self, left: float | None) -> str:
         tried = len(self._plan.results) if self._plan else 0
         if left is not None and self._wish.seconds:
-            share = 1 - left / self._wish.seconds
-            told = f"{tried} trials, {left:.0f} s left; Ctrl-C takes the best so far"
+            gone = time.monotonic() - self._since
+            share = gone / (gone + left) if gone + left else 1.0
+            told = f"{tried} trials, {left:.0f} s left before the finals; Ctrl-C takes the best so far"
         else:
             share = tried / (self._wish.trials or 1)
             told = f"{tried} of {self._wish.trials} trials; Ctrl-C takes the best so far"

@@ -140,10 +140,12 @@ def why_not_chosen(finalist: Finalist, chosen: Finalist) -> str | None:
     on_folds = "" if ours.trial.rung == theirs.trial.rung else f" on {count} fold{'s' * (count > 1)}"
     if lead < 0:
         return f"{-lead:.2g} behind{on_folds}"
-    if not on_folds:
-        ahead = f"only {lead:.2g} ahead" if lead > 0 else "as good"
-        return f"{ahead}, and of a dearer family than {chosen.candidate.family}"
-    return f"{lead:.2g} ahead{on_folds}, no more than their spread of {theirs.spread:.2g}"
+    if on_folds:
+        return f"{lead:.2g} ahead{on_folds}, which may be chance: their spread is {theirs.spread:.2g}"
+    if finalist.candidate.family == chosen.candidate.family:
+        return "as good"
+    ahead = f"only {lead:.2g} ahead" if lead > 0 else "as good"
+    return f"{ahead}, and of a dearer family than {chosen.candidate.family}"
 
 
 def on_frontier(finalist: Finalist, others: Sequence[Finalist]) -> bool:
