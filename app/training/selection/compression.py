@@ -10,7 +10,6 @@ from app.training.candidates import WEIGHTS, Candidate, Settings
 from app.training.problem import Problem
 from app.training.selection.finalists import Finalist, measure
 from app.training.selection.plan import Result, Trial
-from app.training.selection.trying import Order
 from app.training.selection.wish import Watcher, Wish
 from app.training.selection.workshop import Workshop
 from app.training.split import Split
@@ -95,7 +94,7 @@ def shrink(  # noqa: PLR0913, PLR0917  # what it works with
     for step in steps_for(winner.candidate, problem):
         if step.kind in refused:
             continue
-        result = workshop.attempt(Order(Trial(step.of(now.candidate), winner.result.trial.rung)), None)
+        result = workshop.attempt(Trial(step.of(now.candidate), winner.result.trial.rung))
         after = None
         why = result.why or ""
         if result.state == "finished":

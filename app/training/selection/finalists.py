@@ -22,6 +22,11 @@ from app.training.selection.wish import Limits
 _SAMPLE_ROWS = 256
 # What one busy core draws beyond an idle one, in watts: servers' processors take 100 to 300 W for 8 to 64 cores.
 WATTS_PER_CORE = 8.0
+# Families that are fitted on many cores, and what each core beyond the first adds to the speed.
+_ON_MANY_CORES = {"forest", "extra-trees", "boosting"}
+_SPEEDUP = 0.6
+# So many spreads behind, a candidate will not be ahead on other folds.
+_HOPELESS = 4.0
 # Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
 _AS_GOOD = 0.1
 
@@ -63,9 +68,15 @@ class Finalist:
         return joblib.load(self.path)
 
 
-def seconds_to_fit(result: Result, rungs: Sequence[Rung], n_rows: int) -> float:
-    """Return how long fitting a candidate on so many rows should take, by what a fold took."""
-    return result.seconds / len(result.scores) * n_rows / rungs[result.trial.rung].rows
+def seconds_to_fit(result: Result, rungs: Sequence[Rung], n_rows: int, jobs: int) -> float:
+    """Return how long fitting a candidate on so many rows should take with every core.
+
+    By what a fold took while `jobs` of them were tried side by side.
+    """
+    alone = result.seconds / len(result.scores) * n_rows / rungs[result.trial.rung].rows
+    candidate = result.trial.candidate
+    families = {member.family for member in candidate.members or (candidate,)}
+    return alone / (1 + _SPEEDUP * (jobs - 1)) if families <= _ON_MANY_CORES else alone
 
 
 def promise(result: Result, leader: Result) -> float:
@@ -77,6 +88,11 @@ def promise(result: Result, leader: Result) -> float:
     if result.trial.rung >= leader.trial.rung:
         return _lead(result, leader)
     return _lead(result, leader) - leader.spread if len(leader.scores) > 1 else -math.inf
+
+
+def is_within_reach(result: Result, leader: Result) -> bool:
+    """Tell whether a result is not so far behind the leader's that more folds would hardly change that."""
+    return len(leader.scores) == 1 or _lead(result, leader) >= -_HOPELESS * leader.spread
 
 
 def _lead(result: Result, other: Result) -> float:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.training.candidates import BLEND, Candidate, gives_probabilities
 from app.training.problem import Problem
-from app.training.selection.finalists import Finalist, measure, promise, seconds_to_fit
+from app.training.selection.finalists import Finalist, is_within_reach, measure, promise, seconds_to_fit
 from app.training.selection.journal import Journal
 from app.training.selection.plan import Plan, Result, Trial, ranked
-from app.training.selection.trying import Order, Task
+from app.training.selection.trying import Task
 from app.training.selection.wish import Watcher, Wish
 from app.training.selection.workshop import Workshop
 from app.training.split import Split
 
 FINALISTS = 6
 BLENDED = 3
-# Of the budget, what a blend may take to be tried where the other finalists need all that is left.
-_LEAST_FOR_BLEND = 0.1
+_FEWEST_BLENDED = 2
+# Of the budget, what trials in the finals may take where fitting needs all that is left.
+_LEAST_FOR_TRIALS = 0.1
+# Of what is expected to take so long, what it may take.
+_MARGIN = 1.5
+# Roughly: a finalist is read, asked for its signature, and timed.
+_SECONDS_TO_MEASURE = 1.0
 
 
 def choose_finalists(best: Sequence[Result]) -> list[Result]:
     """Return the best of each leading family, and the leading family's second best; `best` has the best first.
 
-    They are in the order in which to fit them, where time may be short: what promises most comes first, a blend
-    last, which takes as long as all of its members. The dummy is among them only where there is nothing else.
+    They are in the order in which to fit them, where time may be short: by what they promise, but for a blend, which
+    takes as long as all of its members and is not the first. The dummy is among them only where there is nothing else.
     """
     firsts: dict[str, Result] = {}
     second: list[Result] = []
@@ -35,7 +40,9 @@ def choose_finalists(best: Sequence[Result]) -> list[Result]:
         if family != "dummy" and firsts.setdefault(family, result) is not result and not second:
             second = [result]
     found = [*list(firsts.values())[: FINALISTS - len(second)], *second] or list(best[:1])
-    return sorted(found, key=lambda result: (result.trial.candidate.family == BLEND, -promise(result, found[0])))
+    found = sorted(found, key=lambda result: -promise(result, found[0]))
+    safe = next((result for result in found if result.trial.candidate.family != BLEND), None)
+    return sorted(found, key=lambda result: result is not safe)
 
 
 @dataclass(frozen=True)
@@ -47,47 +54,70 @@ class Finals:
     wish: Wish
     task: Task
     workshop: Workshop
+    journal: Journal
     end: float | None
 
     def seconds_needed(self, best: Sequence[Result]) -> float:
         """Return how long all of it should take; `best` has the best first."""
-        members = self.members(best)
-        needed = self._seconds_of_fits([*choose_finalists(best), *members]) + self._seconds_to_blend(members)
-        return needed + sum(self._seconds_to_catch_up(result, best[0]) for result in choose_finalists(best))
+        if not best:
+            return 0.0
+        finalists, members = choose_finalists(best), self._members(best)
+        furthest = best[0].trial.rung
+        behind = [result for result in finalists if is_within_reach(result, best[0])]
+        return (
+            self._seconds_to_try(behind, furthest, known=True)
+            + self._seconds_to_try(members, furthest, known=False)
+            + self._seconds_of_fits([*finalists, *members])
+            + _SECONDS_TO_MEASURE * (len(finalists) + 1)
+        )
 
-    def catch_up(self, plan: Plan, journal: Journal) -> list[Result]:
+    def catch_up(self, plan: Plan) -> list[Result]:
         """Try the finalists on as much as the furthest was, while there is time; return the best, the best first.
 
-        Of few folds chance makes more, and scores on fewer rows are lower.
+        Of few folds chance makes more, and scores on fewer rows are lower. What is far behind stays where it is.
         """
         best = plan.best()
-        furthest = best[0]
+        furthest, patience = best[0].trial.rung, self._patience(best)
+        if patience is not None:
+            members = self._members(best)[:_FEWEST_BLENDED]
+            patience = max(patience - self._seconds_to_try(members, furthest, known=False), 0.0)
+        found: dict[str, Result] = {}
+        due: list[Result] = []
         for result in choose_finalists(best):
-            trial = Trial(result.trial.candidate, furthest.trial.rung)
-            if trial != result.trial:
-                order = Order(trial, plan.known_scores(trial), furthest.score)
-                tried = self._try(order, self._seconds_to_catch_up(result, furthest), self._patience(best), journal)
-                if tried.state == "finished":
-                    best[best.index(result)] = tried
-        return ranked(best)
+            if result.trial.rung < furthest and is_within_reach(result, best[0]):
+                known = self.journal.find(Trial(result.trial.candidate, furthest))
+                if known is not None:
+                    found[result.trial.candidate.key] = known
+                elif patience is None or self._seconds_to_try([*due, result], furthest, known=True) <= patience:
+                    due.append(result)
+        trials = [Trial(result.trial.candidate, furthest) for result in due]
+        for tried in self.workshop.attempt_all([(trial, plan.known_scores(trial)) for trial in trials], patience):
+            self.journal.write(tried)
+            found[tried.trial.candidate.key] = tried
+        further = [result for result in found.values() if result.state == "finished"]
+        known_keys = {result.trial.candidate.key for result in further}
+        return ranked([*further, *(result for result in best if result.trial.candidate.key not in known_keys)])
 
-    def members(self, best: Sequence[Result]) -> list[Result]:
-        """Return the best of the leading families that can be blended; none where there are fewer than two."""
-        firsts: dict[str, Result] = {}
-        for result in best:
-            firsts.setdefault(result.trial.candidate.family, result)
-        found = [result for family, result in firsts.items() if self._can_be_blended(family)][:BLENDED]
-        return found if len(found) > 1 else []
+    def try_blend(self, best: Sequence[Result]) -> Result | str:
+        """Try the mean of the best families' predictions where their best have been; or say why there is none.
 
-    def try_blend(self, best: Sequence[Result], journal: Journal) -> Result | str:
-        """Try the mean of the best families' predictions where their best have been; or say why there is none."""
-        members = self.members(best)
+        Where time is short it is the mean of two.
+        """
+        members = self._members(best)
         if not members:
             return "there are no two families that could be blended"
-        blend = Candidate(BLEND, {}, tuple(result.trial.candidate for result in members))
-        trial = Trial(blend, min(result.trial.rung for result in members))
-        patience = self._patience(best, _LEAST_FOR_BLEND)
-        result = self._try(Order(trial), self._seconds_to_blend(members), patience, journal)
+        rung, patience = min(result.trial.rung for result in members), self._patience(best)
+        expected = self._seconds_to_try(members, rung, known=False)
+        if patience is not None and expected * _MARGIN > patience:
+            members = members[:_FEWEST_BLENDED]
+            expected = self._seconds_to_try(members, rung, known=False)
+        trial = Trial(Candidate(BLEND, {}, tuple(result.trial.candidate for result in members)), rung)
+        result: Result | None = self.journal.find(trial)
+        if result is None:
+            if patience is not None and expected > patience:
+                return f"trying it would take some {expected:.1f} s, and {patience:.1f} are left"
+            (result,) = self.workshop.attempt_all([(trial, ())], None if patience is None else patience * _MARGIN)
+            self.journal.write(result)
         return result if result.state == "finished" else result.why or result.state
 
     def measure(self, best: Sequence[Result], watcher: Watcher) -> list[Finalist]:
@@ -101,16 +131,13 @@ class Finals:
             watcher.measured(measured[-1])
         return measured
 
-    def _try(self, order: Order, expected: float, patience: float | None, journal: Journal) -> Result:
-        """Return what comes of a trial that should take so many seconds; or that this is more than `patience`."""
-        result = journal.find(order.trial)
-        if result is None:
-            if patience is not None and expected > patience:
-                why = f"trying it would take some {expected:.1f} s, and {max(patience, 0.0):.1f} are left for that"
-                return Result(order.trial, (), 0.0, "failed", why)
-            result = self.workshop.attempt(order, patience)
-            journal.write(result)
-        return result
+    def _members(self, best: Sequence[Result]) -> list[Result]:
+        """Return the best of the leading families that can be blended; none where there are fewer than two."""
+        firsts: dict[str, Result] = {}
+        for result in best:
+            firsts.setdefault(result.trial.candidate.family, result)
+        found = [result for family, result in firsts.items() if self._can_be_blended(family)][:BLENDED]
+        return found if len(found) >= _FEWEST_BLENDED else []
 
     def _can_be_blended(self, family: str) -> bool:
         """Tell whether a family gives what a blend is the mean of."""
@@ -119,21 +146,28 @@ class Finals:
     def _left(self) -> float | None:
         return None if self.end is None else self.end - time.monotonic()
 
-    def _patience(self, best: Sequence[Result], least: float = 0.0) -> float | None:
-        """Return how long one more trial may take: what fitting the finalists leaves, and a share of the budget."""
+    def _patience(self, best: Sequence[Result]) -> float | None:
+        """Return how long more trials may take: what the leader and a blend leave, and a share of the budget anyway."""
         left = self._left()
         if left is None or self.wish.seconds is None:
             return None
-        return max(left - self._seconds_of_fits(choose_finalists(best)), self.wish.seconds * least)
+        reserved = self._seconds_of_fits([best[0], *self._members(best)[:_FEWEST_BLENDED]])
+        reserved += _SECONDS_TO_MEASURE * len(choose_finalists(best))
+        return max(left - reserved, self.wish.seconds * _LEAST_FOR_TRIALS)
 
-    def _seconds_to_catch_up(self, result: Result, furthest: Result) -> float:
-        here, there = self.task.rungs[result.trial.rung], self.task.rungs[furthest.trial.rung]
-        known = here.folds if here.rows == there.rows else 0
-        return result.seconds / here.folds * there.rows / here.rows * (there.folds - known)
+    def _seconds_of_fits(self, results: Iterable[Result]) -> float:
+        """Return how long fitting should take, one after another with all of the cores."""
+        rows = len(self.split.y_train)
+        return sum(seconds_to_fit(result, self.task.rungs, rows, self.wish.jobs) for result in results)
 
-    def _seconds_to_blend(self, members: Sequence[Result]) -> float:
-        # Side by side the members took as long as so many processes; here one has all of the cores.
-        return sum(result.seconds for result in members) / self.wish.jobs
+    def _seconds_to_try(self, results: Iterable[Result], rung: int, *, known: bool) -> float:
+        """Return how long it should take to try candidates on a rung, their folds side by side.
 
-    def _seconds_of_fits(self, results: Sequence[Result]) -> float:
-        return sum(seconds_to_fit(result, self.task.rungs, len(self.split.y_train)) for result in results)
+        With `known`, folds that they were tried on with as many rows are left out.
+        """
+        there, seconds = self.task.rungs[rung], 0.0
+        for result in results:
+            here = self.task.rungs[result.trial.rung]
+            folds = there.folds - here.folds * (known and here.rows == there.rows)
+            seconds += result.seconds / here.folds * folds * there.rows / here.rows
+        return seconds / self.wish.jobs

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.training.errors import TrainingError
 from app.training.selection.journal import Journal
-from app.training.selection.plan import Plan, Result, Rung, Trial
+from app.training.selection.plan import Plan, Result, Rung, Trial, failed
 from app.training.selection.trying import DIED, READY, Order, Worker
 from app.training.selection.wish import Watcher, Wish
 
@@ -178,7 +178,7 @@ class Loop:
         most = min(self.left, longest_trial(self._plan.rungs, trial.rung, self._wish.seconds))
         if expected <= most:
             return None
-        return Result(trial, (), 0.0, "failed", f"would take some {expected:.0f} s, and {most:.0f} are left")
+        return failed(trial, f"would take some {expected:.0f} s, and {most:.0f} are left")
 
     def _collect(self) -> None:
         """Wait a moment for results; end what takes too long."""
@@ -203,7 +203,7 @@ class Loop:
                 del self._workers[worker]
                 self._start_one()
                 why = DIED if answered else f"took longer than {longest:.0f} s"
-                result = Result(self._proposals[busy.number], (), taken, "failed", why)
+                result = failed(self._proposals[busy.number], why, taken)
             else:
                 self._workers[worker] = None
             self._journal.write(result)

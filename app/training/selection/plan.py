@@ -20,6 +20,8 @@ import numpy as np
 
 from app.training.candidates import Candidate, Settings, Space
 
+# The objective of each fold, higher being better: an error is negated.
+Scores = tuple[float, ...]
 State = Literal["finished", "stopped early", "failed"]
 
 # Of so many candidates of a rung, one goes on to the next.
@@ -77,13 +79,13 @@ class Result:
 
     Attributes
     ----------
-    scores: the objective of each fold, higher being better (an error is negated).
+    scores: of each fold.
     seconds: how long it took, or would have taken had none of the folds been known.
     why: why it failed or stopped early.
     """
 
     trial: Trial
-    scores: tuple[float, ...]
+    scores: Scores
     seconds: float
     state: State = "finished"
     why: str | None = None
@@ -97,6 +99,11 @@ class Result:
     def spread(self) -> float:
         """The standard deviation over the folds."""
         return float(np.std(self.scores)) if self.scores else np.nan
+
+
+def failed(trial: Trial, why: str, seconds: float = 0.0) -> Result:
+    """Return the result of a trial that came to nothing."""
+    return Result(trial, (), seconds, "failed", why)
 
 
 def ranked(results: Iterable[Result]) -> list[Result]:
@@ -176,7 +183,7 @@ class Plan:
             power = min(max(steepness, power), _STEEPEST_TIME)
         return float(below.seconds * (now.rows / before.rows) ** power * (folds / before.folds))
 
-    def known_scores(self, trial: Trial) -> tuple[float, ...]:
+    def known_scores(self, trial: Trial) -> Scores:
         """Return the scores of a trial's first folds, where its candidate was tried on as many rows of them."""
         rows = self.rungs[trial.rung].rows
         lower = (

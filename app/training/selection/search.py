@@ -80,7 +80,7 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
     ):
         watcher.began(wish, list(task.rungs), len(journal))
         end = None if wish.seconds is None else began + wish.seconds
-        finals = Finals(problem, split, wish, task, workshop, end)
+        finals = Finals(problem, split, wish, task, workshop, journal, end)
         loop = Loop(
             plan,
             wish,
@@ -95,8 +95,8 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         watcher.ended(why)
         if not plan.best():
             raise TrainingError(_nothing_fitted(plan, stopped=stop.is_set()))
-        best = plan.best() if stop.is_set() else finals.catch_up(plan, journal)
-        blend = "the search was stopped" if stop.is_set() else finals.try_blend(best, journal)
+        best = plan.best() if stop.is_set() else finals.catch_up(plan)
+        blend = "the search was stopped" if stop.is_set() else finals.try_blend(best)
         if isinstance(blend, str):
             notes.append(f"no blend of the best is among the finalists: {blend}")
         else:

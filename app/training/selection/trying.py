@@ -25,7 +25,7 @@ from app.training.candidates import Candidate, build
 from app.training.errors import first_line
 from app.training.metrics import Metric, find_metric
 from app.training.problem import Problem, Rows, Target
-from app.training.selection.plan import Result, Rung, State, Trial
+from app.training.selection.plan import Result, Rung, Scores, State, Trial
 from app.training.split import take_rows
 
 Fold = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -68,11 +68,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Order:
-    """A trial to be done; `known` are the scores of its first folds, `to_beat` is the best mean of its rung."""
+    """A trial to be done.
+
+    Attributes
+    ----------
+    known: the scores of its first folds.
+    to_beat: the best mean of its rung.
+    fold: the number of the only fold to be tried; None for all that are not known.
+    """
 
     trial: Trial
-    known: tuple[float, ...] = ()
+    known: Scores = ()
     to_beat: float | None = None
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +116,13 @@ def run_trial(task: Task, order: Order) -> Result:
         seconds = (time.perf_counter() - began) * max(1, len(scores)) / tried
         return Result(trial, tuple(scores), seconds, state, why)
 
-    for train, valid in task.folds[len(scores) : rung.folds]:
+    folds = task.folds[len(scores) : rung.folds] if order.fold is None else [task.folds[order.fold]]
+    for train, valid in folds:
         score, why = _score(task, trial.candidate, train[: rung.rows], valid[:_MOST_VALIDATED], metric)
         if why is not None:
             return result("failed", why)
         scores.append(score)
-        if len(scores) < rung.folds and _is_hopeless(scores, order.to_beat):
+        if order.fold is None and len(scores) < rung.folds and _is_hopeless(scores, order.to_beat):
             behind = f"{order.to_beat - float(np.mean(scores)):.4g} behind the best" if order.to_beat else "far behind"
             why = f"after {len(scores)} of {rung.folds} folds, {behind}"
             return result("stopped early", why)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
+from multiprocessing import connection
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import joblib
 
 from app.training.selection.finalists import Finalist, seconds_to_fit
-from app.training.selection.plan import Result
-from app.training.selection.trying import DIED, Fitted, Fitting, Order, Task, Worker
+from app.training.selection.plan import Result, Scores, Trial, failed
+from app.training.selection.trying import DIED, READY, Fitted, Fitting, Order, Task, Worker
 from app.training.split import Split
 
 
@@ -31,11 +34,9 @@ class Workshop:
     """
 
     def __init__(self, task: Task, split: Split, jobs: int) -> None:
-        self._task, self._split = task, split
+        self._task, self._split, self._jobs = task, split, jobs
         self._threads = max(1, (os.cpu_count() or 1) // jobs)
         self._fitted = 0
-        # Processes that have every core, by the file that they have read.
-        self._alone: dict[str, Worker] = {}
 
     def __enter__(self) -> Self:
         self._scratch = tempfile.TemporaryDirectory(prefix="maas-search-")
@@ -49,44 +50,87 @@ class Workshop:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for worker in self._alone.values():
-            worker.stop()
         self._scratch.cleanup()
 
     def start(self) -> Worker:
         """Start a process that tries candidates."""
         return Worker(self._folder / "task.joblib", self._threads)
 
-    def attempt(self, order: Order, patience: float | None) -> Result:
-        """Try one candidate with every core, for at most `patience` seconds."""
+    def attempt(self, trial: Trial) -> Result:
+        """Try one candidate, fold beside fold."""
+        return self.attempt_all([(trial, ())])[0]
+
+    def attempt_all(self, trials: Sequence[tuple[Trial, Scores]], patience: float | None = None) -> list[Result]:
+        """Try candidates, all of their folds side by side, for at most `patience` seconds.
+
+        With each come the scores of its first folds, as far as they are known.
+        """
+        folds = [range(len(known), self._task.rungs[trial.rung].folds) for trial, known in trials]
+        orders = [Order(trial, fold=fold) for (trial, _), own in zip(trials, folds, strict=True) for fold in own]
         began = time.perf_counter()
-        result: Result | None = self._ask("task.joblib", order, patience)
+        tried = iter(self._try_all(orders, patience))
         taken = time.perf_counter() - began
         too_long = patience is not None and taken >= patience
-        return result or Result(
-            order.trial, (), taken, "failed", f"took longer than {taken:.0f} s" if too_long else DIED
-        )
+        why = f"not done after {taken:.0f} s" if too_long else DIED
+        return [
+            _joined(trial, known, list(islice(tried, len(own))), why)
+            for (trial, known), own in zip(trials, folds, strict=True)
+        ]
 
     def fit(self, result: Result, left: float | None = None) -> Finalist:
         """Fit a candidate on all training rows with every core, unless that would take longer than what is `left`."""
-        expected = seconds_to_fit(result, self._task.rungs, len(self._split.y_train))
+        expected = seconds_to_fit(result, self._task.rungs, len(self._split.y_train), self._jobs)
         if left is not None and expected > left:
             remains = f"some {left:.1f} s are left" if left > 0 else "no time is left"
             why = f"fitting on all rows would take some {expected:.1f} s, and {remains}"
             return Finalist(result, self._folder, Fitted(why=why))
         self._fitted += 1
         path = self._folder / f"model-{self._fitted}.joblib"
-        fitted: Fitted | None = self._ask(self._whole, Fitting(result.trial.candidate, path), None)
-        return Finalist(result, path, fitted or Fitted(why=DIED))
+        worker = Worker(self._folder / self._whole, os.cpu_count() or 1)
+        try:
+            fitted: Fitted | None = None
+            if worker.answer() == READY:
+                worker.ask(Fitting(result.trial.candidate, path))
+                fitted = worker.answer()
+            return Finalist(result, path, fitted or Fitted(why=DIED))
+        finally:
+            worker.stop()
 
-    def _ask(self, file: str, order: Order | Fitting, patience: float | None) -> Any:
-        """Return a process's answer; None where it died or took too long."""
-        worker = self._alone.get(file)
-        if worker is None:
-            worker = self._alone[file] = Worker(self._folder / file, os.cpu_count() or 1)
-            worker.answer()
-        worker.ask(order)
-        answer = worker.answer() if worker.connection.poll(patience) else None
-        if answer is None:
-            self._alone.pop(file).stop()
-        return answer
+    def _try_all(self, orders: Sequence[Order], patience: float | None) -> list[Result | None]:
+        """Do what is ordered side by side, within `patience` seconds in all; None is what did not come to an end."""
+        end = None if patience is None else time.monotonic() + patience
+        found: list[Result | None] = [None] * len(orders)
+        waiting = list(range(len(orders)))
+        workers = [self.start() for _ in range(min(self._jobs, len(orders)))]
+        free = [worker for worker in workers if worker.answer() == READY]
+        busy: dict[Worker, int] = {}
+        try:
+            while waiting or busy:
+                while waiting and free:
+                    worker = free.pop()
+                    busy[worker] = waiting.pop(0)
+                    worker.ask(orders[busy[worker]])
+                left = None if end is None else max(0.0, end - time.monotonic())
+                ready = connection.wait([worker.connection for worker in busy], left) if busy else []
+                if not ready:
+                    break
+                for worker in [worker for worker in busy if worker.connection in ready]:
+                    number, answer = busy.pop(worker), worker.answer()
+                    if answer is not None:
+                        found[number] = answer
+                        free.append(worker)
+            return found
+        finally:
+            for worker in workers:
+                worker.stop()
+
+
+def _joined(trial: Trial, known: Scores, folds: Sequence[Result | None], why: str) -> Result:
+    """Return a trial's result from those of its folds beyond the `known` ones; `why` is why there is none of some."""
+    done = [result for result in folds if result is not None]
+    seconds = sum(result.seconds for result in done)
+    fault = next((result.why for result in done if result.state != "finished"), None)
+    if fault is not None or len(done) < len(folds):
+        return failed(trial, fault or why, seconds)
+    scores = (*known, *(score for result in done for score in result.scores))
+    return Result(trial, scores, seconds * len(scores) / len(done))

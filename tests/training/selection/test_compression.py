@@ -16,7 +16,7 @@ from app.training.selection import Limits, Watcher, Wish
 from app.training.selection.compression import Shrinking, shrink, steps_for
 from app.training.selection.finalists import Finalist, measure
 from app.training.selection.plan import Rung, Trial
-from app.training.selection.trying import Order, Task
+from app.training.selection.trying import Task
 from app.training.selection.workshop import Workshop
 from app.training.split import Split, make_folds
 from app.training.table import Table
@@ -55,7 +55,7 @@ def workshop(rows: tuple[Problem, Split]) -> Iterator[Workshop]:
 @pytest.fixture(scope="module")
 def forest(rows: tuple[Problem, Split], workshop: Workshop) -> Finalist:
     candidate = Candidate("forest", {"n_estimators": 8})
-    fitted = workshop.fit(workshop.attempt(Order(Trial(candidate, 0)), None))
+    fitted = workshop.fit(workshop.attempt(Trial(candidate, 0)))
     return measure(fitted, rows[1].X_train, rows[0], WISH.limits)
 
 

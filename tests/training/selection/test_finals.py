@@ -45,11 +45,11 @@ def test_the_best_of_each_family_and_one_second_come_to_the_finals() -> None:
     assert len(choose_finalists(many)) == FINALISTS
 
 
-def test_a_blend_is_fitted_last_and_before_it_what_promises_most() -> None:
+def test_what_promises_most_is_fitted_first_unless_it_is_a_blend() -> None:
     blend, boosting = result(BLEND, *better(0.2)), result("boosting", *FOLDS)
     less, promising = result("linear", *better(0.01)[:2], rung=1), result("forest", *better(0.1)[:2], rung=1)
-    assert choose_finalists([blend, boosting, less, promising])[-1] == blend
     assert choose_finalists([boosting, less, promising]) == [promising, boosting, less]
+    assert choose_finalists([blend, boosting, less]) == [boosting, blend, less]
 
 
 def test_what_was_tried_on_fewer_folds_must_lead_by_more_than_their_spread() -> None:
@@ -101,5 +101,13 @@ def test_the_chosen_needs_no_reason() -> None:
 
 def test_fitting_takes_its_share_of_rows_of_what_a_fold_took() -> None:
     rungs = [Rung(100, 1), Rung(800, 1), Rung(800, 2)]
-    assert seconds_to_fit(result("forest", 0.8, rung=0), rungs, 1000) == pytest.approx(10)
-    assert seconds_to_fit(result("forest", 0.8, 0.9, rung=2), rungs, 1000) == pytest.approx(0.625)
+    assert seconds_to_fit(result("forest", 0.8, rung=0), rungs, 1000, jobs=1) == pytest.approx(10)
+    assert seconds_to_fit(result("forest", 0.8, 0.9, rung=2), rungs, 1000, jobs=1) == pytest.approx(0.625)
+
+
+def test_what_is_fitted_on_many_cores_takes_less_than_where_they_were_shared() -> None:
+    rungs = [Rung(100, 1)]
+    blend = Result(Trial(Candidate(BLEND, {}, (Candidate("forest", {}), Candidate("linear", {}))), 0), (0.8,), 1.0)
+    forest, linear = result("forest", 0.8, rung=0), result("linear", 0.8, rung=0)
+    assert seconds_to_fit(forest, rungs, 100, jobs=2) == pytest.approx(0.625)
+    assert seconds_to_fit(linear, rungs, 100, jobs=2) == seconds_to_fit(blend, rungs, 100, jobs=2) == 1.0
