@@ -239,7 +239,7 @@ def test_a_finalist_that_was_not_measured_has_dashes(subject: Subject) -> None:
     unfitted = SEARCH["finalists"][1] | dict.fromkeys((*measures, "cpu_seconds")) | settings
     search = SEARCH | {"finalists": [SEARCH["finalists"][0], unfitted]}
     text = _page(gather(replace(subject, sections={"search": search}))).text
-    assert f"linear 0.8000 ± 0.0200 {'— ' * 7}refused: no time of lda and svm" in text
+    assert f"linear 0.8000 ± 0.0200 5 of 712 {'— ' * 7}refused: no time of lda and svm" in text
 
 
 def test_of_a_model_without_probabilities_no_mistake_is_called_the_surest(subject: Subject) -> None:
