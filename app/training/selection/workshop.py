@@ -102,9 +102,9 @@ class Workshop:
         found: list[Result | None] = [None] * len(orders)
         waiting = list(range(len(orders)))
         workers = [self.start() for _ in range(min(self._jobs, len(orders)))]
-        free = [worker for worker in workers if worker.answer() == READY]
         busy: dict[Worker, int] = {}
         try:
+            free = [worker for worker in workers if worker.answer() == READY]
             while waiting or busy:
                 while waiting and free:
                     worker = free.pop()
