@@ -19,6 +19,10 @@ from app.training.split import Split
 FINALISTS = 6
 BLENDED = 3
 _FEWEST_BLENDED = 2
+# Families that err alike, so that the mean of two gains little: a blend has one of them.
+_ALIKE = {"forest": "trees", "extra-trees": "trees"} | dict.fromkeys(
+    ("logistic", "lda", "linear-svm", "linear", "ridge", "lasso", "elastic-net", "sgd"), "linear"
+)
 # Of the budget, what trials in the finals may take where fitting needs all that is left.
 _LEAST_FOR_TRIALS = 0.1
 # Of what is expected to take so long, what it may take.
@@ -105,7 +109,7 @@ class Finals:
         """
         members = self._members(best)
         if not members:
-            return "there are no two families that could be blended"
+            return "there are no two families that are worth a blend"
         rung, patience = min(result.trial.rung for result in members), self._patience(best)
         expected = self._seconds_to_try(members, rung, known=False)
         if patience is not None and expected * _MARGIN > patience:
@@ -132,11 +136,13 @@ class Finals:
         return measured
 
     def _members(self, best: Sequence[Result]) -> list[Result]:
-        """Return the best of the leading families that can be blended; none where there are fewer than two."""
+        """Return the best of the leading families that are not alike and can be blended; none of fewer than two."""
         firsts: dict[str, Result] = {}
         for result in best:
-            firsts.setdefault(result.trial.candidate.family, result)
-        found = [result for family, result in firsts.items() if self._can_be_blended(family)][:BLENDED]
+            family = result.trial.candidate.family
+            if self._can_be_blended(family) and is_within_reach(result, best[0]):
+                firsts.setdefault(_ALIKE.get(family, family), result)
+        found = list(firsts.values())[:BLENDED]
         return found if len(found) >= _FEWEST_BLENDED else []
 
     def _can_be_blended(self, family: str) -> bool:
@@ -152,7 +158,7 @@ class Finals:
         if left is None or self.wish.seconds is None:
             return None
         reserved = self._seconds_of_fits([best[0], *self._members(best)[:_FEWEST_BLENDED]])
-        reserved += _SECONDS_TO_MEASURE * len(choose_finalists(best))
+        reserved += _SECONDS_TO_MEASURE * 3
         return max(left - reserved, self.wish.seconds * _LEAST_FOR_TRIALS)
 
     def _seconds_of_fits(self, results: Iterable[Result]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,21 @@ def test_the_best_is_chosen_though_it_was_tried_less_far_if_its_lead_is_beyond_c
     assert choose([leader, far_ahead], FAMILIES) is far_ahead
 
 
+def test_a_blend_is_chosen_unless_the_best_is_ahead_by_more_than_it_may_be_flattered() -> None:
+    ahead = finalist(result("linear", *(score + by for score, by in zip(FOLDS, (0.02, -0.01, 0.01, 0.0), strict=True))))
+    far_ahead = finalist(
+        result("linear", *(score + by for score, by in zip(FOLDS, (0.02, 0.03, 0.01, 0.02), strict=True)))
+    )
+    blend = finalist(result(BLEND, *FOLDS))
+    blend = replace(blend, result=replace(blend.result, trial=Trial(Candidate(BLEND, {}, (ahead.candidate,)), LAST)))
+    assert choose([ahead, blend], FAMILIES) is blend
+    assert why_not_chosen(ahead, blend) == "0.005 ahead, as the best of many may be by chance"
+    assert choose([far_ahead, blend], FAMILIES) is far_ahead
+    assert choose([ahead, replace(blend, refused="too slow")], FAMILIES) is ahead
+
+
 def test_of_what_is_as_good_the_cheaper_family_is_chosen_and_of_what_is_refused_none() -> None:
-    dear, cheap = finalist(result("boosting", 0.81, 0.79, 0.802)), finalist(result("linear", 0.80, 0.81, 0.79))
+    dear, cheap = finalist(result("boosting", 0.81, 0.79, 0.801)), finalist(result("linear", 0.80, 0.81, 0.79))
     assert choose([dear, cheap], FAMILIES) is cheap
     assert choose([dear, finalist(cheap.result, refused="too large")], FAMILIES) is dear
     assert choose([finalist(cheap.result, refused="too large")], FAMILIES) is None
@@ -79,8 +93,8 @@ def test_of_what_is_as_good_the_cheaper_family_is_chosen_and_of_what_is_refused_
     ("other", "why"),
     [
         (finalist(result("forest", *better(-0.1))), "0.1 behind"),
-        (finalist(result("forest", *better(0.001))), "only 0.001 ahead, and of a dearer family than linear"),
-        (finalist(result("forest", *FOLDS)), "as good, and of a dearer family than linear"),
+        (finalist(result("forest", *better(0.001))), "0.001 ahead, but of a dearer family than linear"),
+        (finalist(result("forest", *FOLDS)), "as good, but of a dearer family than linear"),
         (finalist(result("linear", *FOLDS, alpha=1.0)), "as good"),
         (finalist(result("forest", *better(-0.1)[:2], rung=1)), "0.1 behind on 2 folds"),
         (

@@ -136,7 +136,7 @@ def test_where_nothing_else_was_tried_the_dummy_is_the_best_so_far(searching: Se
     assert found.candidate.family == "dummy"
     assert listener.notes == found.told["notes"]
     assert listener.notes == [
-        "no blend of the best is among the finalists: there are no two families that could be blended",
+        "no blend of the best is among the finalists: there are no two families that are worth a blend",
         "there is nothing to compress in a model of the family dummy",
     ]
 
