@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.training.candidates import WEIGHTS, Candidate, Settings
+from app.training.candidates import WEIGHTS, Candidate
 from app.training.problem import Problem
 from app.training.selection.finalists import Finalist, measure
 from app.training.selection.plan import Result, Trial
 from app.training.selection.wish import Watcher, Wish
 from app.training.selection.workshop import Workshop
 from app.training.split import Split
-
-Change = Callable[[Settings], Settings]
 
 _SHARES = (0.5, 0.5, 0.5)
 _PRUNING = (1e-4, 1e-3, 3e-3)
@@ -29,15 +27,17 @@ class Step:
 
     kind: str
     title: str
-    change: Change
-
-    def of(self, candidate: Candidate) -> Candidate:
-        """Return the smaller candidate."""
-        return Candidate(candidate.family, self.change(candidate.settings), candidate.members)
+    of: Callable[[Candidate], Candidate]
 
 
 def steps_for(candidate: Candidate, problem: Problem) -> Iterator[Step]:
-    """Yield what may make a candidate's model smaller, each building on those before it that were accepted."""
+    """Yield what may make a candidate's model smaller, each building on those before it that were accepted.
+
+    Of a blend, what may make its members' smaller.
+    """
+    for place, member in enumerate(candidate.members):
+        for step in steps_for(member, problem):
+            yield Step(f"{place} {step.kind}", f"{member.family}: {step.title}", _within(place, step))
     if candidate.family in ("forest", "extra-trees"):
         yield from (Step("trees", "half the trees", _scaled("n_estimators", share, 100)) for share in _SHARES)
         yield from (
@@ -61,12 +61,23 @@ def steps_for(candidate: Candidate, problem: Problem) -> Iterator[Step]:
         yield Step("weights", "weights of int8 in the file", _set(WEIGHTS, "int8"))
 
 
-def _scaled(name: str, share: float, usual: int) -> Change:
-    return lambda settings: {**settings, name: max(2, round(settings.get(name, usual) * share))}
+def _within(place: int, step: Step) -> Callable[[Candidate], Candidate]:
+    """Return what takes a step with one of a blend's members."""
+
+    def change(blend: Candidate) -> Candidate:
+        members = list(blend.members)
+        members[place] = step.of(members[place])
+        return replace(blend, members=tuple(members))
+
+    return change
 
 
-def _set(name: str, value: Any) -> Change:
-    return lambda settings: {**settings, name: value}
+def _scaled(name: str, share: float, usual: int) -> Callable[[Candidate], Candidate]:
+    return lambda candidate: _set(name, max(2, round(candidate.settings.get(name, usual) * share)))(candidate)
+
+
+def _set(name: str, value: Any) -> Callable[[Candidate], Candidate]:
+    return lambda candidate: replace(candidate, settings={**candidate.settings, name: value})
 
 
 @dataclass(frozen=True)

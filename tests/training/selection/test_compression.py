@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.training.candidates import Candidate
+from app.training.candidates import BLEND, Candidate
 from app.training.metrics import find_metric
 from app.training.problem import Problem, frame_problem
 from app.training.selection import Limits, Watcher, Wish
@@ -89,6 +89,15 @@ def test_what_loses_more_is_not_taken_and_the_step_is_not_tried_again(
     assert title == "half the trees"
     assert why.startswith("rmse loses ")
     assert [heard[0] for heard in listener.heard].count(title) == 1
+
+
+def test_of_a_blend_each_member_is_made_smaller(rows: tuple[Problem, Split]) -> None:
+    linear, forest = Candidate("linear", {}), Candidate("forest", {"n_estimators": 8})
+    blend = Candidate(BLEND, {}, (linear, forest))
+    step = next(steps_for(blend, rows[0]))
+    assert step.title == "forest: half the trees"
+    assert step.of(blend) == Candidate(BLEND, {}, (linear, Candidate("forest", {"n_estimators": 4})))
+    assert len(list(steps_for(blend, rows[0]))) == len(list(steps_for(forest, rows[0])))
 
 
 def test_a_linear_model_has_nothing_to_compress(rows: tuple[Problem, Split]) -> None:
