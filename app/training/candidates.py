@@ -104,6 +104,8 @@ class Candidate:
         return json.dumps([self.family, self.settings, [member.key for member in self.members]], sort_keys=True)
 
     def __str__(self) -> str:
+        if self.members:
+            return f"{self.family} of {' and '.join(map(str, self.members))}"
         told = ", ".join(f"{name} {value}" for name, value in self.settings.items())
         return f"{self.family} ({told})" if told else self.family
 
