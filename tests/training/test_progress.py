@@ -30,18 +30,21 @@ def test_a_finalist_that_was_not_measured_has_dashes(progress: Progress, printed
     )
     finalist = {
         "family": "blend",
-        "settings": {"of": ["lda", "svm"]},
         "score": 0.9,
         "spread": 0.02,
+        "folds": 5,
+        "rows": 1200,
         "chosen": False,
+        "why_not": "no time",
     } | measured
     told = {"objective": "accuracy", "higher_is_better": True}
     found: Any = SimpleNamespace(
-        told=told | {"finalists": [finalist | {"refused": "no time"}]}, model=make_pipeline("passthrough")
+        told=told | {"finalists": [finalist]}, model=make_pipeline("passthrough"), candidate="lda"
     )
     progress.searched(found)
     (line,) = [line for line in printed.getvalue().splitlines() if line.startswith("blend")]
-    assert line.split() == ["blend", "of=lda", "and", "svm", "0.9000", "±0.02", *["—"] * 6, "no", "time"]
+    assert line.split() == ["blend", "0.9000", "±0.02", "5", "of", "1,200", *["—"] * 6, "no", "time"]
+    assert "chosen: lda" in printed.getvalue()
 
 
 @pytest.mark.parametrize(
