@@ -98,9 +98,8 @@ class Finals:
         for tried in self.workshop.attempt_all([(trial, plan.known_scores(trial)) for trial in trials], patience):
             self.journal.write(tried)
             found[tried.trial.candidate.key] = tried
-        further = [result for result in found.values() if result.state == "finished"]
-        known_keys = {result.trial.candidate.key for result in further}
-        return ranked([*further, *(result for result in best if result.trial.candidate.key not in known_keys)])
+        further = {key: result for key, result in found.items() if result.state == "finished"}
+        return ranked([*further.values(), *(result for result in best if result.trial.candidate.key not in further)])
 
     def try_blend(self, best: Sequence[Result]) -> Result | str:
         """Try the mean of the best families' predictions where their best have been; or say why there is none.
@@ -137,13 +136,16 @@ class Finals:
 
     def _members(self, best: Sequence[Result]) -> list[Result]:
         """Return the best of the leading families that are not alike and can be blended; none of fewer than two."""
-        firsts: dict[str, Result] = {}
+        found: dict[str, Result] = {}
+        # Asked after every trial, of all results: an estimator is made only where it may matter.
         for result in best:
             family = result.trial.candidate.family
-            if self._can_be_blended(family) and is_within_reach(result, best[0]):
-                firsts.setdefault(_ALIKE.get(family, family), result)
-        found = list(firsts.values())[:BLENDED]
-        return found if len(found) >= _FEWEST_BLENDED else []
+            kind = _ALIKE.get(family, family)
+            if kind not in found and is_within_reach(result, best[0]) and self._can_be_blended(family):
+                found[kind] = result
+                if len(found) == BLENDED:
+                    break
+        return list(found.values()) if len(found) >= _FEWEST_BLENDED else []
 
     def _can_be_blended(self, family: str) -> bool:
         """Tell whether a family gives what a blend is the mean of."""
