@@ -17,7 +17,7 @@ DAYS = pd.date_range("2026-01-01", periods=ROWS, freq="D").astype(str)
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Path:
-    """Labels of which three in ten are wrong: a forest that has learnt a row by heart is known by its score."""
+    """Labels of which three in ten are wrong: a tree that has learnt a row by heart is known by its score."""
     chance = np.random.default_rng(0)
     numbers = {f"n{index}": chance.normal(size=ROWS) for index in range(4)}
     y = (numbers["n0"] > 0) ^ (chance.random(ROWS) < 0.3)
@@ -36,13 +36,13 @@ def noisy(tmp_path: Path) -> Path:
         ({"group": "family"}, {}, "its own held-out rows; of these here it may have learnt"),
         ({"time": "day"}, {"time": "day", "test_size": 0.5}, "held-out rows that it has not learnt from"),
         ({"refit": True}, {"test_size": 0.3}, "its own held-out rows; of these here it may have learnt"),
-        ({"refit": True}, {"estimator": "forest"}, "the same held-out rows"),
+        ({"refit": True}, {"estimator": "tree"}, "the same held-out rows"),
     ],
 )
 def test_what_the_promoted_version_has_learnt_by_heart_does_not_speak_for_it(
     trainer: Trainer, noisy: Path, then: dict[str, Any], now: dict[str, Any], where: str
 ) -> None:
-    common = {"data": noisy, "target": "y", "drop": ("family", "day"), "estimator": "forest"}
+    common = {"data": noisy, "target": "y", "drop": ("family", "day"), "estimator": "tree"}
     first, _ = trainer(**common | then)
     again, _ = trainer(**common | now)
     assert where in again.decision.reason
@@ -79,7 +79,7 @@ def test_a_growing_file_is_compared_on_the_rows_that_both_hold_out(
 
 def test_a_version_far_below_what_the_promoted_one_scored_is_not_promoted(trainer: Trainer, noisy: Path) -> None:
     common = {"data": noisy, "target": "y", "drop": ("family", "day")}
-    trainer(**common, estimator="forest", refit=True)
+    trainer(**common, estimator="tree", refit=True)
     worse, _ = trainer(**common, estimator="dummy", test_size=0.3)
     assert not worse.saved.promoted
     assert "its own held-out rows; of these here it may have learnt" in worse.decision.reason
