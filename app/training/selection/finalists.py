@@ -27,6 +27,8 @@ _ON_MANY_CORES = {"forest", "extra-trees", "boosting"}
 _SPEEDUP = 0.6
 # So many spreads behind, a candidate will not be ahead on other folds.
 _HOPELESS = 4.0
+# With an error larger by such a share, a candidate is no help in a blend.
+_NO_HELP = 0.25
 # Finalists closer to the best than this share of a standard error are as good: the cheaper family is taken.
 _AS_GOOD = 0.05
 # The best of many candidates owes its lead to chance in part, a blend of the best does not: up to so many standard
@@ -101,6 +103,14 @@ def is_within_reach(result: Result, leader: Result) -> bool:
     return len(leader.scores) == 1 or _lead(result, leader) >= -_HOPELESS * leader.spread
 
 
+def may_help(result: Result, leader: Result, perfect: float) -> bool:
+    """Tell whether a result is near enough to the leader's for a blend of both; `perfect` is the score without error.
+
+    What is within reach is. So is what errs little more: a few folds may agree by chance, and then nothing is in reach.
+    """
+    return is_within_reach(result, leader) or _lead(result, leader) >= -_NO_HELP * (perfect - leader.score)
+
+
 def _lead(result: Result, other: Result) -> float:
     count = min(len(result.scores), len(other.scores))
     return float(np.mean(result.scores[:count]) - np.mean(other.scores[:count]))
@@ -119,12 +129,12 @@ def measure(finalist: Finalist, X: Rows, problem: Problem, limits: Limits) -> Fi
     return replace(found, refused=limits.why_beyond(found.latency_one, found.size))
 
 
-def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist | None:
+def choose(finalists: Sequence[Finalist], families: Sequence[str], resolution: float = 0.0) -> Finalist | None:
     """Return the best within the limits; of those that chance alone may have put behind it, a blend, or the cheapest.
 
     The best is the first of those that were tried furthest, unless one that was tried less has more :func:`promise`.
     The order of `families` tells what is cheap, not the latency that was measured: the same search is to choose the
-    same model again.
+    same model again. `resolution` is a difference of scores that one row may make: no standard error is smaller.
     """
     within = [finalist for finalist in finalists if finalist.refused is None]
     if not within:
@@ -132,14 +142,14 @@ def choose(finalists: Sequence[Finalist], families: Sequence[str]) -> Finalist |
     leader = max(within, key=lambda finalist: (finalist.result.trial.rung, finalist.score)).result
     best = max(within, key=lambda finalist: promise(finalist.result, leader))
     blend = next((finalist for finalist in within if finalist.candidate.members), None)
-    if blend is not None and _errors_behind(blend, best) <= _FLATTERED:
+    if blend is not None and _errors_behind(blend, best, resolution) <= _FLATTERED:
         return blend
-    as_good = [finalist for finalist in within if _errors_behind(finalist, best) <= _AS_GOOD]
+    as_good = [finalist for finalist in within if _errors_behind(finalist, best, resolution) <= _AS_GOOD]
     ranks = {family: rank for rank, family in enumerate(families)}
     return min(as_good, key=lambda finalist: (ranks.get(finalist.candidate.family, len(ranks)), -finalist.score))
 
 
-def _errors_behind(finalist: Finalist, best: Finalist) -> float:
+def _errors_behind(finalist: Finalist, best: Finalist, resolution: float) -> float:
     """Return by how many standard errors of the folds' paired differences a finalist is behind one tried as far.
 
     Folds share their rows to learn from; the error is corrected for that (Nadeau and Bengio, Inference for the
@@ -152,7 +162,7 @@ def _errors_behind(finalist: Finalist, best: Finalist) -> float:
     if ours.trial.rung != theirs.trial.rung or count < 2:  # noqa: PLR2004  # no spread
         return math.inf
     apart = np.subtract(theirs.scores[:count], ours.scores[:count])
-    error = float(apart.std(ddof=1)) * math.sqrt(1 / count + _VALIDATED)
+    error = max(float(apart.std(ddof=1)) * math.sqrt(1 / count + _VALIDATED), resolution)
     behind = float(apart.mean())
     return behind / error if error > 0 else math.inf * behind if behind else 0.0
 

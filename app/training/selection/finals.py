@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.training.candidates import BLEND, Candidate, gives_probabilities
 from app.training.problem import Problem
-from app.training.selection.finalists import Finalist, is_within_reach, measure, promise, seconds_to_fit
+from app.training.selection.finalists import Finalist, is_within_reach, may_help, measure, promise, seconds_to_fit
 from app.training.selection.journal import Journal
 from app.training.selection.plan import Plan, Result, Trial, ranked
 from app.training.selection.trying import Task
@@ -19,12 +19,14 @@ from app.training.split import Split
 FINALISTS = 6
 BLENDED = 3
 _FEWEST_BLENDED = 2
+# No form of ours answers for neighbours and support vectors: one of them makes a blend ten times as slow.
+_NOT_BLENDED = ("dummy", "knn", "svm")
 # Families that err alike, so that the mean of two gains little: a blend has one of them.
 _ALIKE = {"forest": "trees", "extra-trees": "trees"} | dict.fromkeys(
     ("logistic", "lda", "linear-svm", "linear", "ridge", "lasso", "elastic-net", "sgd"), "linear"
 )
 # Of the budget, what trials in the finals may take where fitting needs all that is left.
-_LEAST_FOR_TRIALS = 0.1
+_LEAST_FOR_TRIALS = 0.15
 # Of what is expected to take so long, what it may take.
 _MARGIN = 1.5
 # Roughly: a finalist is read, asked for its signature, and timed.
@@ -102,14 +104,15 @@ class Finals:
         return ranked([*further.values(), *(result for result in best if result.trial.candidate.key not in further)])
 
     def try_blend(self, best: Sequence[Result]) -> Result | str:
-        """Try the mean of the best families' predictions where their best have been; or say why there is none.
+        """Try the mean of the best families' predictions as far as the best was tried; or say why there is none.
 
         Where time is short it is the mean of two.
         """
         members = self._members(best)
         if not members:
             return "there are no two families that are worth a blend"
-        rung, patience = min(result.trial.rung for result in members), self._patience(best)
+        # Its members may not all have come so far; tried less far it could not be compared.
+        rung, patience = best[0].trial.rung, self._patience(best)
         expected = self._seconds_to_try(members, rung, known=False)
         if patience is not None and expected * _MARGIN > patience:
             members = members[:_FEWEST_BLENDED]
@@ -141,15 +144,19 @@ class Finals:
         for result in best:
             family = result.trial.candidate.family
             kind = _ALIKE.get(family, family)
-            if kind not in found and is_within_reach(result, best[0]) and self._can_be_blended(family):
+            if kind in found or not may_help(result, best[0], self.wish.metric.perfect):
+                continue
+            if self._can_be_blended(family):
                 found[kind] = result
                 if len(found) == BLENDED:
                     break
         return list(found.values()) if len(found) >= _FEWEST_BLENDED else []
 
     def _can_be_blended(self, family: str) -> bool:
-        """Tell whether a family gives what a blend is the mean of."""
-        return family != "dummy" and (self.problem.task == "regression" or gives_probabilities(family, self.problem))
+        """Tell whether a family gives what a blend is the mean of, and answers quickly enough for that."""
+        if family in _NOT_BLENDED:
+            return False
+        return self.problem.task == "regression" or gives_probabilities(family, self.problem)
 
     def _left(self) -> float | None:
         return None if self.end is None else self.end - time.monotonic()

@@ -102,7 +102,7 @@ def select(  # noqa: PLR0913  # the rows, the wish, and where it is kept and sho
         else:
             best = ranked([*best, blend])
         measured = finals.measure(best, watcher)
-        winner = choose(measured, families)
+        winner = choose(measured, families, wish.metric.resolution(len(task.y)))
         if winner is None:
             raise TrainingError(_none_within(measured))
         shrunk = Shrinking(winner)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from app.training.candidates import BLEND, Candidate
-from app.training.selection.finalists import Finalist, choose, promise, seconds_to_fit, why_not_chosen
+from app.training.selection.finalists import (
+    Finalist,
+    choose,
+    is_within_reach,
+    may_help,
+    promise,
+    seconds_to_fit,
+    why_not_chosen,
+)
 from app.training.selection.finals import FINALISTS, choose_finalists
 from app.training.selection.plan import Result, Rung, Trial
 from app.training.selection.trying import Fitted
@@ -62,6 +70,19 @@ def test_what_was_tried_on_fewer_folds_must_lead_by_more_than_their_spread() -> 
     assert promise(result("forest", 0.9, rung=1), result("boosting", 0.5)) == -math.inf
 
 
+def test_within_reach_is_what_more_folds_may_put_ahead() -> None:
+    leader = result("boosting", *FOLDS)
+    assert is_within_reach(result("forest", *better(-4 * leader.spread + 0.01)), leader)
+    assert not is_within_reach(result("forest", *better(-4 * leader.spread - 0.01)), leader)
+
+
+def test_what_errs_little_more_may_help_a_blend_though_two_folds_agree_that_it_is_behind() -> None:
+    agreeing = result("boosting", 0.8, 0.8)
+    assert not is_within_reach(result("forest", 0.76, 0.76), agreeing)
+    assert may_help(result("forest", 0.76, 0.76), agreeing, perfect=1.0)
+    assert not may_help(result("forest", 0.74, 0.74), agreeing, perfect=1.0)
+
+
 def test_the_best_is_chosen_though_it_was_tried_less_far_if_its_lead_is_beyond_chance() -> None:
     leader = finalist(result("boosting", *FOLDS))
     ahead, far_ahead = (finalist(result("forest", *better(by)[:2], rung=1)) for by in (0.01, 0.1))
@@ -79,6 +100,7 @@ def test_a_blend_is_chosen_unless_the_best_is_ahead_by_more_than_it_may_be_flatt
     assert choose([ahead, blend], FAMILIES) is blend
     assert why_not_chosen(ahead, blend) == "0.005 ahead, as the best of many may be by chance"
     assert choose([far_ahead, blend], FAMILIES) is far_ahead
+    assert choose([far_ahead, blend], FAMILIES, resolution=0.05) is blend
     assert choose([ahead, replace(blend, refused="too slow")], FAMILIES) is ahead
 
 
