@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -15,11 +15,12 @@ from app.training.estimators import Family, find_family
 from app.training.metrics import Metric
 from app.training.preprocess import Preparation, build_pipeline
 from app.training.problem import Problem, Task
+from app.training.stopping import ROWS_TO_STOP_EARLY
 
 Settings = dict[str, Any]
 # How far a neighbour lies from what it is a neighbour of, as a share of a range.
 _STEP = 0.2
-_PREPARED = {field.name for field in fields(Preparation)}
+_PREPARED = {each.name for each in fields(Preparation)}
 # What is set beside the estimator's own parameters.
 LOG_TARGET = "log_target"
 BLEND = "blend"
@@ -53,7 +54,7 @@ class Between:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of a few values."""
+    """One of a few values, of which the first holds where none is named; or the only value."""
 
     values: tuple[Any, ...]
 
@@ -69,15 +70,17 @@ class Space:
     ----------
     starts: what is tried first, the plainest before the rest.
     ranges: what is drawn from after that.
+    needs: which setting does nothing unless which other is named.
     """
 
     family: str
     starts: tuple[Settings, ...]
     ranges: Mapping[str, Range]
+    needs: Mapping[str, str] = field(default_factory=dict)
 
     def draw(self, rng: np.random.Generator) -> Settings:
         """Return settings from anywhere in the ranges."""
-        return {name: _drawn(among, rng) for name, among in self.ranges.items()}
+        return self.telling({name: _drawn(among, rng) for name, among in self.ranges.items()})
 
     def neighbour(self, settings: Settings, rng: np.random.Generator) -> Settings:
         """Return `settings` with one to three of them changed, numbers by a little."""
@@ -87,7 +90,12 @@ class Space:
             name: _moved(self.ranges[name], settings[name], rng) if name in settings else _drawn(self.ranges[name], rng)
             for name in sorted(changed)
         }
-        return {**settings, **moved}
+        return self.telling({**settings, **moved})
+
+    def telling(self, settings: Settings) -> Settings:
+        """Return `settings` without what changes nothing, lest the same estimator be tried under two names."""
+        named = {name: value for name, value in settings.items() if value not in _defaults(self.ranges.get(name))}
+        return {name: value for name, value in named.items() if self.needs.get(name, name) in named}
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,11 @@ class Candidate:
             return f"{self.family} of {' and '.join(map(str, self.members))}"
         told = ", ".join(f"{name} {value}" for name, value in self.settings.items())
         return f"{self.family} ({told})" if told else self.family
+
+
+def _defaults(among: Range | None) -> tuple[Any, ...]:
+    """Return the value that need not be named, if there is one."""
+    return among.values[:1] if isinstance(among, OneOf) and len(among.values) > 1 else ()
 
 
 def _drawn(among: Range, rng: np.random.Generator) -> Any:
@@ -139,7 +152,9 @@ def build(candidate: Candidate, problem: Problem, seed: int) -> Any:
 
 
 def _made(family: Family, settings: Settings, seed: int) -> Any:
-    layers = {"hidden_layer_sizes": _layers(settings["width"], settings["layers"])} if "layers" in settings else {}
+    layers = (
+        {"hidden_layer_sizes": _layers(settings["width"], settings.get("layers", 1))} if "width" in settings else {}
+    )
     own = {name: value for name, value in settings.items() if name not in ("width", "layers", WEIGHTS)}
     estimator = family.make(seed).set_params(**own, **layers)
     return _compact(estimator, settings[WEIGHTS]) if WEIGHTS in settings else estimator
@@ -199,26 +214,26 @@ def _text_spaces() -> list[Space]:
         Space("dummy", ({},), {}),
         Space(
             "naive-bayes",
-            ({"alpha": 0.1, "words": "words"}, {"alpha": 0.1, "words": "both"}),
+            ({"alpha": 0.1}, {"alpha": 0.1, "words": "both"}),
             {"alpha": Between(0.003, 2, log=True), "words": words},
         ),
         Space(
             "logistic",
             (
-                {"C": 30.0, "class_weight": None, "words": "words"},
+                {"C": 30.0, "class_weight": None},
                 {"C": 30.0, "class_weight": None, "words": "both"},
-                {"C": 30.0, "class_weight": "balanced", "words": "characters"},
+                {"C": 30.0, "words": "characters"},
             ),
-            {"C": Between(0.3, 1000, log=True), "class_weight": balance, "words": words},
+            {"C": Between(0.3, 1000, log=True), "class_weight": OneOf(("balanced", None)), "words": words},
         ),
         Space(
             "sgd",
-            ({"alpha": 1e-5, "class_weight": None, "words": "words"}, {"alpha": 1e-5, "words": "both"}),
+            ({"alpha": 1e-5}, {"alpha": 1e-5, "words": "both"}),
             {"alpha": alpha, "class_weight": balance, "words": words},
         ),
         Space(
             "linear-svm",
-            ({"C": 1.0, "class_weight": None, "words": "words"}, {"C": 1.0, "words": "both"}),
+            ({"C": 1.0}, {"C": 1.0, "words": "both"}),
             {"C": Between(0.03, 30, log=True), "class_weight": balance, "words": words},
         ),
     ]
@@ -237,7 +252,7 @@ def _table_spaces(problem: Problem, n_rows: int) -> list[Space]:
     found.append(
         Space(
             "knn",
-            ({"n_neighbors": 10, "weights": "distance", "scale": "standard"},),
+            ({"n_neighbors": 10, "weights": "distance"},),
             {"n_neighbors": Between(1, 60, log=True, whole=True), "weights": OneOf(("uniform", "distance")), **scale},
         )
     )
@@ -245,7 +260,7 @@ def _table_spaces(problem: Problem, n_rows: int) -> list[Space]:
     found.append(
         Space(
             "svm",
-            ({"C": 1.0, "gamma": "scale", "scale": "standard"}, {"C": 10.0, "gamma": "scale", "scale": "range"}),
+            ({"C": 1.0}, {"C": 10.0, "scale": "range"}),
             {"C": Between(0.03, 300, log=True), "gamma": OneOf(("scale", "auto")), **scale, **skewed},
         )
     )
@@ -258,14 +273,16 @@ def _linear_classifiers(scale: Mapping[str, Range]) -> list[Space]:
     return [
         Space(
             "logistic",
-            ({"C": 1.0, "scale": "standard"}, {"C": 0.1, "scale": "standard"}),
+            ({"C": 1.0}, {"C": 0.1}),
             {"C": Between(0.003, 300, log=True), "class_weight": balance, **scale},
         ),
         Space("lda", ({},), {"solver": OneOf(("lsqr",)), "shrinkage": Between(0, 1)}),
         Space(
             "sgd",
-            ({"alpha": 1e-4, "penalty": "l2", "early_stopping": False},),
+            ({"alpha": 1e-4},),
             {**_descent(("optimal", "adaptive"), 0.3), **scale},
+            # The schedule that need not be named has a rate of its own.
+            needs={"eta0": "learning_rate"},
         ),
     ]
 
@@ -309,6 +326,12 @@ def _trees(
     share = "sqrt" if classes else 0.5
     forest = {"n_estimators": Between(50, 400, log=True, whole=True), "max_features": most, "min_samples_leaf": leaf}
     learnt = {"learning_rate": 0.1, "max_iter": 100, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+    small = {**learnt, "learning_rate": 0.06, "max_iter": 150, "max_leaf_nodes": 15, "l2_regularization": 1.0}
+    long = {**learnt, "learning_rate": 0.06, "max_iter": 400, "l2_regularization": 1.0}
+    # As many iterations as help, each of which looks at some of the columns: the best of these where there are rows
+    # for it, at three times the seconds.
+    longest = {"learning_rate": 0.04, "max_iter": 1200, "early_stopping": True, "n_iter_no_change": 30}
+    longest |= {"max_leaf_nodes": 63, "min_samples_leaf": 5, "max_features": 0.4, "l2_regularization": 1.0}
     return [
         Space(
             "tree",
@@ -333,14 +356,10 @@ def _trees(
         ),
         Space(
             "boosting",
-            (
-                learnt,
-                {**learnt, "learning_rate": 0.06, "max_iter": 150, "max_leaf_nodes": 15, "l2_regularization": 1.0},
-                {**learnt, "learning_rate": 0.06, "max_iter": 400, "l2_regularization": 1.0},
-            ),
+            (longest, learnt, small) if n_rows > ROWS_TO_STOP_EARLY else (learnt, small, long),
             {
                 "learning_rate": Between(0.02, 0.3, log=True),
-                "max_iter": Between(40, 1000, log=True, whole=True),
+                "max_iter": Between(40, 1200, log=True, whole=True),
                 "max_leaf_nodes": Between(4, 128, log=True, whole=True),
                 "min_samples_leaf": Between(2, 100, log=True, whole=True),
                 "l2_regularization": Between(1e-4, 30, log=True),
@@ -355,16 +374,16 @@ def _networks(n_rows: int, scale: Mapping[str, Range], skewed: Mapping[str, Rang
     """Return multi-layer perceptrons with Adam, which stop early where rows can be spared to validate on."""
     many = n_rows >= _ROWS_TO_SPARE
     stop = {"early_stopping": many, "n_iter_no_change": 6 if many else 10, "max_iter": 60 if many else 300}
-    plain = {"width": 128, "layers": 1, "alpha": 1e-3, "learning_rate_init": 1e-3, **stop}
+    plain = {"width": 128, "alpha": 1e-3, "learning_rate_init": 1e-3, **stop}
     return Space(
         "mlp",
-        ({**plain, "scale": "standard"}, {**plain, "width": 512 if many else 256, "scale": "range"}),
+        (plain, {**plain, "width": 512 if many else 256, "scale": "range"}),
         {
             "width": Between(16, 1024 if many else 512, log=True, whole=True),
             "layers": OneOf((1, 2, 3)),
             "alpha": Between(1e-6, 1.0, log=True),
             "learning_rate_init": Between(3e-4, 2e-2, log=True),
-            "batch_size": OneOf((32, 64, 128, 256)),
+            "batch_size": OneOf(("auto", 32, 64, 128, 256)),
             **{name: OneOf((value,)) for name, value in stop.items()},
             **scale,
             **skewed,

@@ -9,7 +9,7 @@ from app.training.problem import Rows, Target
 from app.training.spool import let_go
 
 # scikit-learn's "auto" stops early where there are more rows, not counting those that were set aside for it.
-_MOST_WITHOUT = 10_000
+ROWS_TO_STOP_EARLY = 10_000
 
 
 def stops_early(model: Any, n_rows: int) -> bool:
@@ -18,10 +18,14 @@ def stops_early(model: Any, n_rows: int) -> bool:
 
     if not hasattr(model, "steps"):
         return False
-    boosting = isinstance(model[-1], HistGradientBoostingClassifier | HistGradientBoostingRegressor)
-    if not boosting or len(model) == 1 or model[-1].early_stopping != "auto" or not model[-1].validation_fraction:
+    boosting = model[-1]
+    if not isinstance(boosting, HistGradientBoostingClassifier | HistGradientBoostingRegressor) or len(model) == 1:
         return False
-    return bool(n_rows * (1 - model[-1].validation_fraction) > _MOST_WITHOUT + 1)
+    if not boosting.validation_fraction:
+        return False
+    if boosting.early_stopping == "auto":
+        return bool(n_rows * (1 - boosting.validation_fraction) > ROWS_TO_STOP_EARLY + 1)
+    return bool(boosting.early_stopping)
 
 
 def fit_setting_aside(model: Any, X: Rows, y: Target) -> None:

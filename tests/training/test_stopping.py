@@ -38,5 +38,6 @@ def test_boosting_stops_as_early_and_is_as_good_as_by_itself() -> None:
 def test_only_boosting_of_many_prepared_rows_sets_some_aside() -> None:
     assert stops_early(pipeline(), N)
     assert not stops_early(pipeline(), 11_000)
+    assert stops_early(pipeline(early_stopping=True), 1000)
     assert not stops_early(pipeline(early_stopping=False), N)
     assert not stops_early(pipeline()[-1:], N)

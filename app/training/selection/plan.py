@@ -214,7 +214,11 @@ class Plan:
         return True
 
     def _going_on(self, rung: int) -> list[Result]:
-        """Return who of a rung goes on: the third that promises most and, from the first rung, each family's best."""
+        """Return who of a rung goes on: the third that promises most and, from the first rung, each family's best.
+
+        Where the next rung has more rows, so do the starts of the leading families: few rows favour what learns
+        quickly from them, and more is not known of anything yet.
+        """
         found = sorted(self.at_rung(rung), key=lambda result: -self._promised(result))
         going = found[: len(found) // HALVING]
         if rung == 0 and not self._starts:
@@ -222,7 +226,19 @@ class Plan:
             for result in found:
                 firsts.setdefault(result.trial.candidate.family, result)
             going += [result for result in firsts.values() if result not in going]
+            if self.rungs[1].rows > self.rungs[0].rows:
+                going += self._starts_of(list(firsts)[:_FAMILIES_NEAR_THE_BEST], going)
         return going
+
+    def _starts_of(self, families: Sequence[str], going: Sequence[Result]) -> list[Result]:
+        """Return what came on the first rung of the starts of some families, without those that go on anyway."""
+        starts = {
+            Candidate(space.family, settings).key
+            for space in self.spaces
+            if space.family in families
+            for settings in space.starts
+        }
+        return [result for result in self.at_rung(0) if result.trial.candidate.key in starts and result not in going]
 
     def _promised(self, result: Result) -> float:
         """Return the score that a candidate should have on the next rung; its own where that has no more rows."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 
-from app.training.candidates import Between, Candidate, build, is_skewed, spaces
+from app.training.candidates import Between, Candidate, OneOf, build, is_skewed, spaces
 from app.training.metrics import find_metric
 from app.training.problem import Problem, frame_problem
 from app.training.table import Table
@@ -53,12 +53,34 @@ def test_every_start_has_neighbours_of_which_each_setting_is_in_range(kind: str,
     for space in spaces(problem, len(problem.y), find_metric(None, problem.task)):
         for start in space.starts if space.ranges else ():
             for neighbour in (space.neighbour(start, rng) for _ in range(30)):
-                for name in neighbour.keys() - {name for name in start if start[name] == neighbour[name]}:
+                for name in {name for name in neighbour if start.get(name) != neighbour[name]}:
                     among = space.ranges[name]
                     if isinstance(among, Between):
                         assert among.low <= neighbour[name] <= among.high, (space.family, name)
                     else:
                         assert neighbour[name] in among.values, (space.family, name)
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers", "texts"])
+def test_no_settings_name_what_changes_nothing(kind: str, problems: dict[str, Problem]) -> None:
+    problem = problems[kind]
+    rng = np.random.default_rng(0)
+    for space in spaces(problem, len(problem.y), find_metric(None, problem.task)):
+        for settings in (*space.starts, space.draw(rng)):
+            built = repr(build(Candidate(space.family, settings), problem, seed=0))
+            for name, among in space.ranges.items():
+                if isinstance(among, OneOf) and len(among.values) > 1 and name not in settings:
+                    # What is not named holds anyway.
+                    told = {**settings, name: among.values[0]}
+                    assert repr(build(Candidate(space.family, told), problem, seed=0)) == built, (space.family, name)
+                    assert space.telling(told) == settings
+
+
+def test_a_rate_of_learning_is_left_out_where_the_schedule_has_its_own(problems: dict[str, Problem]) -> None:
+    found = spaces(problems["classes"], 200, find_metric(None, "classification"))
+    sgd = next(space for space in found if space.family == "sgd")
+    assert sgd.telling({"eta0": 0.1, "alpha": 1e-4}) == {"alpha": 1e-4}
+    assert "eta0" in sgd.telling({"eta0": 0.1, "learning_rate": "adaptive"})
 
 
 def test_there_are_a_dozen_families_for_tables_and_five_for_texts(problems: dict[str, Problem]) -> None:
