@@ -51,6 +51,15 @@ def choose_finalists(best: Sequence[Result]) -> list[Result]:
     return sorted(found, key=lambda result: result is not safe)
 
 
+def _others(best: Sequence[Result], finalists: Sequence[Result]) -> list[Result]:
+    """Return the best of each family that has no finalist."""
+    firsts: dict[str, Result] = {}
+    for result in best:
+        firsts.setdefault(result.trial.candidate.family, result)
+    known = {"dummy", *(result.trial.candidate.family for result in finalists)}
+    return [result for family, result in firsts.items() if family not in known]
+
+
 @dataclass(frozen=True)
 class Finals:
     """What comes after the trials: a blend is tried, the finalists are fitted and measured; all by the time `end`."""
@@ -127,11 +136,17 @@ class Finals:
         return result if result.state == "finished" else result.why or result.state
 
     def measure(self, best: Sequence[Result], watcher: Watcher) -> list[Finalist]:
-        """Fit the finalists and measure what they cost to serve, as long as there is time."""
+        """Fit the finalists and measure what they cost to serve, as long as there is time.
+
+        Where none is within the limits, the best of each other family follow, until one is.
+        """
         measured: list[Finalist] = []
-        for result in choose_finalists(best):
+        finalists = choose_finalists(best)
+        for number, result in enumerate([*finalists, *_others(best, finalists)]):
             # The first that is within the limits is there whatever it takes.
             found = any(finalist.refused is None for finalist in measured)
+            if found and number >= len(finalists):
+                break
             fitted = self.workshop.fit(result, self._left() if found else None)
             measured.append(measure(fitted, self.split.X_train, self.problem, self.wish.limits))
             watcher.measured(measured[-1])

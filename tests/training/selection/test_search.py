@@ -20,7 +20,7 @@ from app import store
 from app.training.errors import TrainingError
 from app.training.metrics import find_metric
 from app.training.problem import Problem, frame_problem
-from app.training.selection import Found, Limits, Watcher, Wish, select
+from app.training.selection import Found, Limits, Watcher, Wish, finals, select
 from app.training.selection.journal import FILE
 from app.training.selection.plan import Plan, Result
 from app.training.split import Split
@@ -192,6 +192,22 @@ def test_ctrl_c_while_processes_start_is_clean(
 def test_no_finalist_within_the_limits_is_an_error_that_names_the_nearest(searching: Searching, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no finalist is within the limits; the nearest, .*more than 1e-06"):
         searching(tmp_path, trials=3, limits=Limits(max_latency_ms=1e-6))
+
+
+def test_where_no_finalist_is_within_the_limits_other_families_follow_until_one_is(
+    rows: tuple[Problem, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finals, "FINALISTS", 2)
+    problem, split = rows
+    # Of these classes trees know most, and many of them are large.
+    y, y_test = (np.where(X["a"] * X["b"] > 0, "yes", "no").astype(object) for X in (split.X_train, split.X_test))
+    split = replace(split, y_train=y, y_test=y_test)
+    small = Limits(max_size_mb=0.02)
+    within = select(problem, split, wish(limits=small), folder=tmp_path, about={}, watcher=Watcher())
+    *refused, chosen = within.finalists
+    assert len(refused) >= 2
+    assert all(finalist.refused and "MB" in finalist.refused for finalist in refused)
+    assert (chosen.refused, chosen.candidate) == (None, within.candidate)
 
 
 SCRIPT = """
