@@ -68,7 +68,7 @@ class Space:
 
     Attributes
     ----------
-    starts: what is tried first, the plainest before the rest.
+    starts: what is tried first, one after another.
     ranges: what is drawn from after that.
     needs: which setting does nothing unless which other is named.
     """

@@ -32,7 +32,7 @@ class Metric:
         gives, shape (n,) for two classes.
     formula: from the target, what it needs, and the classes in the order of the columns, to the formula.
     is_share: whether it is the share of the rows for which something is so.
-    is_mean: whether it is a mean over the rows, of which one that is wrong adds about 1.
+    is_mean_loss: whether it is the mean of a loss over the rows, of which one that is wrong adds about 1.
     is_unbounded: whether it is an error as large as the target's unit makes it, so that only a share of it says
         whether a difference is small.
     """
@@ -43,7 +43,7 @@ class Metric:
     higher_is_better: bool
     formula: Maker
     is_share: bool = False
-    is_mean: bool = False
+    is_mean_loss: bool = False
     is_unbounded: bool = False
 
     @property
@@ -53,7 +53,7 @@ class Metric:
 
     def resolution(self, n_rows: int) -> float:
         """Return a difference that one row more or less may make, where that can be told."""
-        return 1 / n_rows if self.is_mean else 0.0
+        return 1 / n_rows if self.is_share or self.is_mean_loss else 0.0
 
     def loss_allowed(self, score: float, most: float) -> float:
         """Return how much of a score may be lost, where `most` of the metric may; of an unbounded one, as a share."""
@@ -181,15 +181,7 @@ def by_class(y: Target, predicted: Target, classes: list[Any]) -> dict[str, dict
 
 
 _CLASSIFICATION = (
-    Metric(
-        "accuracy",
-        "classification",
-        "predictions",
-        True,
-        lambda y, p, _: formulas.mean(y == p),
-        is_share=True,
-        is_mean=True,
-    ),
+    Metric("accuracy", "classification", "predictions", True, lambda y, p, _: formulas.mean(y == p), is_share=True),
     Metric(
         "balanced_accuracy",
         "classification",
@@ -226,10 +218,10 @@ _CLASSIFICATION = (
         "probabilities",
         False,
         formulas.mean_loss(formulas.log_loss),
-        is_mean=True,
+        is_mean_loss=True,
         is_unbounded=True,
     ),
-    Metric("brier", "classification", "probabilities", False, formulas.mean_loss(formulas.brier), is_mean=True),
+    Metric("brier", "classification", "probabilities", False, formulas.mean_loss(formulas.brier), is_mean_loss=True),
 )
 _error = partial(Metric, task="regression", needs="predictions", higher_is_better=False, is_unbounded=True)
 _REGRESSION = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from app.training.candidates import BLEND, Candidate, gives_probabilities
 from app.training.problem import Problem
 from app.training.selection.finalists import Finalist, is_within_reach, may_help, measure, promise, seconds_to_fit
 from app.training.selection.journal import Journal
-from app.training.selection.plan import Plan, Result, Trial, ranked
+from app.training.selection.plan import Plan, Result, Trial, first_of_each_family, ranked
 from app.training.selection.trying import Task
 from app.training.selection.wish import Watcher, Wish
 from app.training.selection.workshop import Workshop
@@ -39,13 +40,10 @@ def choose_finalists(best: Sequence[Result]) -> list[Result]:
     They are in the order in which to fit them, where time may be short: by what they promise, but for a blend, which
     takes as long as all of its members and is not the first. The dummy is among them only where there is nothing else.
     """
-    firsts: dict[str, Result] = {}
-    second: list[Result] = []
-    for result in best:
-        family = result.trial.candidate.family
-        if family != "dummy" and firsts.setdefault(family, result) is not result and not second:
-            second = [result]
-    found = [*list(firsts.values())[: FINALISTS - len(second)], *second] or list(best[:1])
+    able = [result for result in best if result.trial.candidate.family != "dummy"]
+    firsts = list(first_of_each_family(able).values())
+    second = list(islice((result for result in able if result not in firsts), 1))
+    found = [*firsts[: FINALISTS - len(second)], *second] or list(best[:1])
     found = sorted(found, key=lambda result: -promise(result, found[0]))
     safe = next((result for result in found if result.trial.candidate.family != BLEND), None)
     return sorted(found, key=lambda result: result is not safe)
@@ -53,11 +51,8 @@ def choose_finalists(best: Sequence[Result]) -> list[Result]:
 
 def _others(best: Sequence[Result], finalists: Sequence[Result]) -> list[Result]:
     """Return the best of each family that has no finalist."""
-    firsts: dict[str, Result] = {}
-    for result in best:
-        firsts.setdefault(result.trial.candidate.family, result)
     known = {"dummy", *(result.trial.candidate.family for result in finalists)}
-    return [result for family, result in firsts.items() if family not in known]
+    return [result for family, result in first_of_each_family(best).items() if family not in known]
 
 
 @dataclass(frozen=True)
@@ -142,10 +137,10 @@ class Finals:
         """
         measured: list[Finalist] = []
         finalists = choose_finalists(best)
-        for number, result in enumerate([*finalists, *_others(best, finalists)]):
+        for result in [*finalists, *_others(best, finalists)]:
             # The first that is within the limits is there whatever it takes.
             found = any(finalist.refused is None for finalist in measured)
-            if found and number >= len(finalists):
+            if found and result not in finalists:
                 break
             fitted = self.workshop.fit(result, self._left() if found else None)
             measured.append(measure(fitted, self.split.X_train, self.problem, self.wish.limits))

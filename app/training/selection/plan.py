@@ -111,6 +111,14 @@ def ranked(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=lambda result: (-result.trial.rung, -result.score))
 
 
+def first_of_each_family(results: Iterable[Result]) -> dict[str, Result]:
+    """Return the first result of each family, in their order."""
+    firsts: dict[str, Result] = {}
+    for result in results:
+        firsts.setdefault(result.trial.candidate.family, result)
+    return firsts
+
+
 @dataclass
 class Plan:
     """The decisions of a search; :meth:`learn` is told the results in the order in which they were proposed.
@@ -132,6 +140,7 @@ class Plan:
     _proposed: int = 0
     _seen: set[tuple[str, int]] = field(default_factory=set)
     _starts: list[Candidate] = field(default_factory=list)
+    _keys_of_starts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Line the families' starts up: the first of each, then the second of each."""
@@ -142,6 +151,7 @@ class Plan:
             for space in self.spaces
             if place < len(space.starts)
         ]
+        self._keys_of_starts = frozenset(start.key for start in self._starts)
 
     def learn(self, result: Result) -> None:
         """Take note of the next result."""
@@ -222,23 +232,15 @@ class Plan:
         found = sorted(self.at_rung(rung), key=lambda result: -self._promised(result))
         going = found[: len(found) // HALVING]
         if rung == 0 and not self._starts:
-            firsts: dict[str, Result] = {}
-            for result in found:
-                firsts.setdefault(result.trial.candidate.family, result)
+            firsts = first_of_each_family(found)
             going += [result for result in firsts.values() if result not in going]
             if self.rungs[1].rows > self.rungs[0].rows:
-                going += self._starts_of(list(firsts)[:_FAMILIES_NEAR_THE_BEST], going)
+                leading = list(firsts)[:_FAMILIES_NEAR_THE_BEST]
+                starts = [result for result in found if result.trial.candidate.key in self._keys_of_starts]
+                going += [
+                    result for result in starts if result.trial.candidate.family in leading and result not in going
+                ]
         return going
-
-    def _starts_of(self, families: Sequence[str], going: Sequence[Result]) -> list[Result]:
-        """Return what came on the first rung of the starts of some families, without those that go on anyway."""
-        starts = {
-            Candidate(space.family, settings).key
-            for space in self.spaces
-            if space.family in families
-            for settings in space.starts
-        }
-        return [result for result in self.at_rung(0) if result.trial.candidate.key in starts and result not in going]
 
     def _promised(self, result: Result) -> float:
         """Return the score that a candidate should have on the next rung; its own where that has no more rows."""
@@ -260,9 +262,7 @@ class Plan:
         spaces = [space for space in self.spaces if space.ranges]
         if not spaces:
             return None
-        by_family: dict[str, Result] = {}
-        for result in self.best():
-            by_family.setdefault(result.trial.candidate.family, result)
+        by_family = first_of_each_family(self.best())
         near = [space for name in by_family for space in spaces if space.family == name][:_FAMILIES_NEAR_THE_BEST]
         if not near or rng.random() < _ANYWHERE:
             space = spaces[int(rng.integers(len(spaces)))]

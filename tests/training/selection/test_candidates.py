@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 
-from app.training.candidates import Between, Candidate, OneOf, build, is_skewed, spaces
+from app.training.candidates import Between, Candidate, OneOf, Space, build, is_skewed, spaces
 from app.training.metrics import find_metric
 from app.training.problem import Problem, frame_problem
 from app.training.table import Table
@@ -32,11 +32,15 @@ def problems(passengers: pd.DataFrame) -> dict[str, Problem]:
     }
 
 
+def offered(problem: Problem) -> list[Space]:
+    return spaces(problem, len(problem.y), find_metric(None, problem.task))
+
+
 @pytest.mark.parametrize("kind", ["classes", "numbers", "texts"])
 def test_every_start_and_a_draw_from_every_space_fits_and_predicts(kind: str, problems: dict[str, Problem]) -> None:
     problem = problems[kind]
     rng = np.random.default_rng(0)
-    for space in spaces(problem, len(problem.y), find_metric(None, problem.task)):
+    for space in offered(problem):
         for settings in (*space.starts, space.draw(rng)):
             quick = {name: 5 for name in ("n_estimators", "max_iter") if name in settings}
             model = build(Candidate(space.family, {**settings, **quick}), problem, seed=0)
@@ -50,7 +54,7 @@ def test_every_start_and_a_draw_from_every_space_fits_and_predicts(kind: str, pr
 def test_every_start_has_neighbours_of_which_each_setting_is_in_range(kind: str, problems: dict[str, Problem]) -> None:
     problem = problems[kind]
     rng = np.random.default_rng(0)
-    for space in spaces(problem, len(problem.y), find_metric(None, problem.task)):
+    for space in offered(problem):
         for start in space.starts if space.ranges else ():
             for neighbour in (space.neighbour(start, rng) for _ in range(30)):
                 for name in {name for name in neighbour if start.get(name) != neighbour[name]}:
@@ -65,7 +69,7 @@ def test_every_start_has_neighbours_of_which_each_setting_is_in_range(kind: str,
 def test_no_settings_name_what_changes_nothing(kind: str, problems: dict[str, Problem]) -> None:
     problem = problems[kind]
     rng = np.random.default_rng(0)
-    for space in spaces(problem, len(problem.y), find_metric(None, problem.task)):
+    for space in offered(problem):
         for settings in (*space.starts, space.draw(rng)):
             built = repr(build(Candidate(space.family, settings), problem, seed=0))
             for name, among in space.ranges.items():
